@@ -1,0 +1,31 @@
+//! The schema: forward only, the same tables on SQLite and PostgreSQL, each step in one transaction.
+//!
+//! See `README.md` for the rules. A released migration is never edited.
+
+mod ddl;
+mod m20261122_000001_subjects;
+mod m20261122_000002_policies;
+mod m20261122_000003_ledger;
+mod m20261122_000004_disclosures_and_rights;
+mod m20261122_000005_clients_and_jobs;
+
+pub use sea_orm_migration::prelude::MigratorTrait;
+
+use sea_orm_migration::prelude::{MigrationTrait, async_trait};
+
+/// Every migration, oldest first.
+#[derive(Debug)]
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m20261122_000001_subjects::Migration),
+            Box::new(m20261122_000002_policies::Migration),
+            Box::new(m20261122_000003_ledger::Migration),
+            Box::new(m20261122_000004_disclosures_and_rights::Migration),
+            Box::new(m20261122_000005_clients_and_jobs::Migration),
+        ]
+    }
+}

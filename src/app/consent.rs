@@ -1,0 +1,241 @@
+//! Capture: what a person gave, refused, took back or objected to becomes events, durable before it is acknowledged.
+//!
+//! [`plan`] checks the whole post against the policy first; a post with any fault stores nothing. The write is one
+//! `Change`, committed together with others that wait.
+
+mod plan;
+mod write;
+
+use std::collections::BTreeMap;
+
+use kernel::authz::{Authorized, CaptureConsent};
+use kernel::consent::{EventKind, Evidence};
+use kernel::form::FormId;
+use kernel::id::ReceiptId;
+use kernel::ledger::{AttemptRefusal, RefusedAttempt};
+use kernel::notice::NoticeDigest;
+use kernel::purpose::Purpose;
+use kernel::time::Timestamp;
+use store::change::{CaptureSubject, Captured, RecordRefusedAttempt};
+
+use crate::error::{AppError, Code};
+use crate::figures::count;
+use crate::gateway::Gateway;
+
+pub(crate) use plan::{IDEMPOTENCY_MS, escape, identified, identifiers};
+pub(crate) use write::write_captures;
+
+/// What one post says.
+#[derive(Debug, Clone)]
+pub struct ConsentPost {
+    /// The form it comes from; needed to give or refuse.
+    pub form: Option<FormId>,
+    /// Whom it concerns.
+    pub who: Who,
+    /// The digest of the notice that was shown; needed to give or refuse.
+    pub notice: Option<NoticeDigest>,
+    /// The language it was shown in, BCP 47.
+    pub locale: Option<String>,
+    /// The region the person declared, ISO 3166.
+    pub region: Option<String>,
+    /// When the person acted; needed to give.
+    pub captured_at: Option<Timestamp>,
+    /// How the person acted; needed to give.
+    pub evidence: Option<Evidence>,
+    /// One choice a purpose.
+    pub choices: Vec<Choice>,
+    /// What the person asks for as a whole.
+    pub requests: Vec<PersonRequest>,
+    /// The form's further fields, by attribute.
+    pub fields: BTreeMap<String, String>,
+    /// Whether the request carried a valid Global Privacy Control signal.
+    pub gpc: bool,
+    /// The birth year or date.
+    pub birth: Option<String>,
+    /// To recognise a repetition.
+    pub idempotency: Option<Idempotency>,
+}
+
+/// Whom a post concerns. Personal data: shown by no `Debug`.
+#[derive(Clone)]
+pub enum Who {
+    /// By identifiers.
+    Identified {
+        /// Email address.
+        email: Option<String>,
+        /// Customer number.
+        customer_id: Option<String>,
+    },
+    /// By the token of a receipt: only to take back.
+    Token(String),
+}
+
+impl std::fmt::Debug for Who {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Identified { .. } => "Identified(..)",
+            Self::Token(_) => "Token(..)",
+        })
+    }
+}
+
+/// The choice for one purpose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Choice {
+    /// The purpose, as written.
+    pub purpose: String,
+    /// What the person chose.
+    pub choice: ChoiceKind,
+    /// Whether a grant is explicit (GDPR Art. 9(2)(a)).
+    pub explicit: bool,
+}
+
+/// What a person chooses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChoiceKind {
+    /// Yes.
+    Give,
+    /// No.
+    Refuse,
+    /// No longer.
+    Withdraw,
+}
+
+/// What a person asks for as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PersonRequest {
+    /// Object to direct marketing (GDPR Art. 21(2)).
+    ObjectDirectMarketing,
+    /// Opt out of sale and sharing (CCPA 1798.120).
+    OptOutSaleShare,
+    /// Limit the use of sensitive information (CCPA 1798.121).
+    LimitSensitive,
+    /// Take every consent back.
+    WithdrawAll,
+}
+
+/// How a repetition of a request is recognised.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Idempotency {
+    /// Whose keys they are: the client's name, or `public`.
+    pub scope: String,
+    /// The key.
+    pub key: String,
+    /// The keyed digest of the request, from [`Gateway::request_fingerprint`].
+    pub request: [u8; 32],
+}
+
+/// What the poster gets back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// The receipt.
+    pub receipt: ReceiptId,
+    /// When it was recorded.
+    pub recorded_at: Timestamp,
+    /// The events that were recorded for choices and requests.
+    pub events: Vec<(EventKind, Option<Purpose>)>,
+    /// With which the person takes consent back, without a login.
+    pub withdrawal_token: String,
+    /// Whether a signal was processed (11 CCR §7025(c)(6)).
+    pub gpc_processed: bool,
+    /// Whether this answers a repetition.
+    pub replayed: bool,
+}
+
+/// One version of a notice in one language.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoticeView {
+    /// Its digest.
+    pub digest: NoticeDigest,
+    /// Its name.
+    pub id: String,
+    /// Its version.
+    pub version: u16,
+    /// Its language.
+    pub locale: String,
+    /// Its exact text.
+    pub text: String,
+    /// Whether forms show it now.
+    pub current: bool,
+}
+
+impl Gateway {
+    /// Records what a person gave, refused, took back or objected to.
+    ///
+    /// # Errors
+    /// [`AppError::Invalid`] with every fault of the post, [`AppError::NotFound`] for the withdrawal of an unknown
+    /// purpose, [`AppError::Conflict`] for a reused idempotency key. Nothing is stored then.
+    pub async fn capture(
+        &self,
+        _by: &Authorized<CaptureConsent>,
+        post: ConsentPost,
+    ) -> Result<Receipt, AppError> {
+        let planned = match self.plan_capture(&post) {
+            Ok(planned) => planned,
+            Err(error) => {
+                if matches!(error, AppError::NotFound(Code::UnknownPurpose)) {
+                    // Nobody's state changes, and it is known that somebody tried (law: V40).
+                    self.note_refusal(None, RefusedAttempt::CaptureConsent, AttemptRefusal::TamperedParameter).await?;
+                }
+                return Err(error);
+            }
+        };
+        let known = match &planned.capture.who {
+            CaptureSubject::Known(subject) => Some(*subject),
+            CaptureSubject::Identified(_) => None,
+        };
+        let captured = self.inner.captures.submit(planned.capture).await?;
+        let gpc_processed = post.gpc;
+        let (subject, receipt, recorded_at, events, replayed) = match captured {
+            Captured::Recorded(recorded) => {
+                count(&self.inner.counters.captures);
+                (recorded.subject, planned.receipt, planned.recorded_at, planned.events, false)
+            }
+            Captured::Replayed { subject, outcome } => {
+                count(&self.inner.counters.captures_replayed);
+                let outcome = write::Outcome::from_bytes(&outcome).ok_or_else(|| AppError::internal("stored outcome"))?;
+                let subject = subject.or(known).ok_or(AppError::Gone(Code::SubjectNotFound))?;
+                (subject, outcome.receipt, outcome.recorded_at, outcome.events, true)
+            }
+            Captured::KeyReused => return Err(AppError::Conflict(Code::IdempotencyKeyReused)),
+            Captured::Ambiguous => return Err(AppError::Conflict(Code::IdentifierConflict)),
+            Captured::NoSuchSubject => {
+                // The person was erased meanwhile: there is nothing left to take back, and the answer tells nothing.
+                let subject = known.ok_or_else(|| AppError::internal("a named subject is missing"))?;
+                (subject, planned.receipt, planned.recorded_at, planned.events, false)
+            }
+        };
+        let withdrawal_token = self.inner.keyring.withdrawal_token(subject);
+        Ok(Receipt { receipt, recorded_at, events, withdrawal_token, gpc_processed, replayed })
+    }
+
+    /// A notice by its digest: any version that was ever in force (GDPR Art. 7(1)).
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn notice(&self, digest: &NoticeDigest) -> Result<Option<NoticeView>, AppError> {
+        let current = self.policy().notice(digest).is_some_and(|notice| notice.current);
+        let stored = self.inner.store.notice(digest).await?;
+        Ok(stored.map(|notice| NoticeView {
+            digest: notice.digest,
+            id: notice.id.to_string(),
+            version: notice.version,
+            locale: notice.locale,
+            text: notice.text,
+            current,
+        }))
+    }
+
+    /// Records that somebody tried what is not for them, before the answer is sent.
+    pub(crate) async fn note_refusal(
+        &self,
+        client: Option<kernel::client::ClientId>,
+        action: RefusedAttempt,
+        reason: AttemptRefusal,
+    ) -> Result<(), AppError> {
+        count(&self.inner.counters.attempts_refused);
+        let at = self.now();
+        self.inner.store.perform(&RecordRefusedAttempt { client, action, reason, at }).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,107 @@
+//! Counters for operators: what the gateway did since it started. Numbers only.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use kernel::decision::Refusal;
+
+/// A snapshot of the counters.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Consent posts recorded.
+    pub captures: u64,
+    /// Consent posts answered from an idempotency key.
+    pub captures_replayed: u64,
+    /// Records stored.
+    pub records_stored: u64,
+    /// Records rejected.
+    pub records_rejected: u64,
+    /// Look-ups and pages disclosed.
+    pub disclosures: u64,
+    /// Persons in them.
+    pub persons_disclosed: u64,
+    /// Persons refused, by reason.
+    pub refusals: Vec<(Refusal, u64)>,
+    /// Access tokens issued.
+    pub tokens_issued: u64,
+    /// Token requests denied.
+    pub tokens_denied: u64,
+    /// Attempts refused for want of a right.
+    pub attempts_refused: u64,
+    /// Persons erased.
+    pub erasures: u64,
+    /// Entries that the latest checkpoint covers.
+    pub ledger_size: u64,
+    /// Checkpoints signed.
+    pub checkpoints: u64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Counters {
+    pub(crate) captures: AtomicU64,
+    pub(crate) captures_replayed: AtomicU64,
+    pub(crate) records_stored: AtomicU64,
+    pub(crate) records_rejected: AtomicU64,
+    pub(crate) disclosures: AtomicU64,
+    pub(crate) persons_disclosed: AtomicU64,
+    refusals: [AtomicU64; Refusal::ALL.len()],
+    pub(crate) tokens_issued: AtomicU64,
+    pub(crate) tokens_denied: AtomicU64,
+    pub(crate) attempts_refused: AtomicU64,
+    pub(crate) erasures: AtomicU64,
+    pub(crate) ledger_size: AtomicU64,
+    pub(crate) checkpoints: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn new() -> Self {
+        Self {
+            captures: AtomicU64::default(),
+            captures_replayed: AtomicU64::default(),
+            records_stored: AtomicU64::default(),
+            records_rejected: AtomicU64::default(),
+            disclosures: AtomicU64::default(),
+            persons_disclosed: AtomicU64::default(),
+            refusals: std::array::from_fn(|_| AtomicU64::default()),
+            tokens_issued: AtomicU64::default(),
+            tokens_denied: AtomicU64::default(),
+            attempts_refused: AtomicU64::default(),
+            erasures: AtomicU64::default(),
+            ledger_size: AtomicU64::default(),
+            checkpoints: AtomicU64::default(),
+        }
+    }
+
+    pub(crate) fn disclosed(&self, persons: u64, refused: &[(Refusal, u64)]) {
+        count(&self.disclosures);
+        self.persons_disclosed.fetch_add(persons, Ordering::Relaxed);
+        for (refusal, many) in refused {
+            let counter = Refusal::ALL.iter().position(|known| known == refusal).and_then(|at| self.refusals.get(at));
+            if let Some(counter) = counter {
+                counter.fetch_add(*many, Ordering::Relaxed);
+            }
+        }
+    }
+
+    pub(crate) fn snapshot(&self) -> Figures {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Figures {
+            captures: read(&self.captures),
+            captures_replayed: read(&self.captures_replayed),
+            records_stored: read(&self.records_stored),
+            records_rejected: read(&self.records_rejected),
+            disclosures: read(&self.disclosures),
+            persons_disclosed: read(&self.persons_disclosed),
+            refusals: Refusal::ALL.into_iter().zip(self.refusals.iter().map(read)).collect(),
+            tokens_issued: read(&self.tokens_issued),
+            tokens_denied: read(&self.tokens_denied),
+            attempts_refused: read(&self.attempts_refused),
+            erasures: read(&self.erasures),
+            ledger_size: read(&self.ledger_size),
+            checkpoints: read(&self.checkpoints),
+        }
+    }
+}
+
+pub(crate) fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}

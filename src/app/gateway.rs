@@ -1,0 +1,320 @@
+//! The facade: what the edges call, and what holds the pieces together.
+
+use std::sync::{Arc, RwLock};
+
+use kernel::authn::{HashCost, SecretHash, TokenSigner};
+use kernel::clock::Clock;
+use kernel::disclosure::DisclosureRecord;
+use kernel::entropy::Entropy;
+use kernel::ledger::note::NoteSigner;
+use kernel::policy::ValidPolicy;
+use kernel::policy::document::{PolicyFault, PolicySources};
+use kernel::regime::Regime;
+use kernel::seal::Keyring;
+use kernel::time::Timestamp;
+use store::change::{ApplyPolicy, Capture, Captured, RecordDisclosures};
+use store::query::StoredNotice;
+use store::{Backend, Store, StoreError, StoreSettings};
+use thiserror::Error;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+
+use crate::access::ClientCache;
+use crate::batcher::Batcher;
+use crate::error::AppError;
+use crate::figures::{Counters, Figures};
+
+/// What the gateway needs to know of its surroundings.
+#[derive(Debug, Clone)]
+pub struct GatewaySettings {
+    /// The gateway's own address, without a slash at the end: the issuer of its tokens.
+    pub issuer: String,
+    /// The audience of its tokens.
+    pub audience: String,
+    /// The name of its ledger: a URL without scheme, without a slash at the end.
+    pub ledger_origin: String,
+    /// How long an access token is good, in seconds.
+    pub token_seconds: u32,
+    /// The regime of persons who declare no region where the form sets none either; `None`: unknown, the strictest.
+    pub default_regime: Option<Regime>,
+    /// `sqlite:PATH` or `postgres://…`.
+    pub database_url: String,
+    /// The most database connections.
+    pub max_connections: u32,
+    /// Whether to bring the schema up to date when opening.
+    pub migrate_on_start: bool,
+    /// What hashing a client's secret costs.
+    pub hash_cost: HashCost,
+}
+
+impl Default for GatewaySettings {
+    fn default() -> Self {
+        Self {
+            issuer: "http://127.0.0.1:8080".to_owned(),
+            audience: "http://127.0.0.1:8080".to_owned(),
+            ledger_origin: "consentry.example/ledger".to_owned(),
+            token_seconds: 900,
+            default_regime: None,
+            database_url: "sqlite:consentry.db".to_owned(),
+            max_connections: 8,
+            migrate_on_start: true,
+            hash_cost: HashCost::OWASP,
+        }
+    }
+}
+
+/// Why the gateway does not start. It never starts half.
+#[derive(Debug, Error)]
+pub enum OpenGatewayError {
+    /// The database cannot be opened or reached.
+    #[error("the database cannot be used: {0}")]
+    Database(String),
+    /// The schema is older than this program and may not be changed now.
+    #[error("the database needs {0} migrations: run `consentry migrate`, or set database.migrate_on_start")]
+    PendingMigrations(usize),
+    /// The policy has faults.
+    #[error("the policy has {} faults", .0.len())]
+    Policy(Vec<PolicyFault>),
+    /// The keys do not open what the database holds.
+    #[error("the keys do not belong to this database: a stored person does not open with them")]
+    WrongKeys,
+    /// A signing key or name is unusable.
+    #[error("the signing keys or the ledger's name are unusable: {0}")]
+    Signing(String),
+    /// There is no runtime to work on.
+    #[error("the gateway must be opened inside a tokio runtime")]
+    NoRuntime,
+}
+
+impl From<StoreError> for OpenGatewayError {
+    fn from(error: StoreError) -> Self {
+        Self::Database(error.to_string())
+    }
+}
+
+/// Consentry, ready to be called. Cheap to clone.
+#[derive(Clone)]
+pub struct Gateway {
+    pub(crate) inner: Arc<Inner>,
+}
+
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Gateway(..)")
+    }
+}
+
+pub(crate) struct Inner {
+    pub(crate) settings: GatewaySettings,
+    pub(crate) store: Store,
+    pub(crate) keyring: Arc<Keyring>,
+    policy: RwLock<Arc<ValidPolicy>>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) runtime: Handle,
+    pub(crate) captures: Batcher<Capture, Captured>,
+    pub(crate) disclosures: Batcher<DisclosureRecord, ()>,
+    pub(crate) token_signer: TokenSigner,
+    pub(crate) ledger_signer: NoteSigner,
+    pub(crate) clients: ClientCache,
+    /// Bounds the memory and the threads that hashing secrets takes.
+    pub(crate) hashing: Semaphore,
+    pub(crate) dummy_hash: SecretHash,
+    pub(crate) counters: Counters,
+}
+
+/// The most captures or disclosures that one commit carries.
+const BATCH: usize = 64;
+
+impl Gateway {
+    /// Connects, brings the schema and the policy up to date and starts the writers.
+    ///
+    /// # Errors
+    /// When anything is missing or does not fit: see [`OpenGatewayError`].
+    pub async fn open(
+        settings: GatewaySettings,
+        keyring: Keyring,
+        sources: PolicySources,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, OpenGatewayError> {
+        let runtime = Handle::try_current().map_err(|_| OpenGatewayError::NoRuntime)?;
+        let policy = ValidPolicy::from_sources(&sources).map_err(OpenGatewayError::Policy)?;
+        let store = connect(&settings.database_url, settings.max_connections).await?;
+        let pending = store.pending_migrations().await?;
+        if settings.migrate_on_start {
+            store.migrate().await?;
+        } else if !pending.is_empty() {
+            return Err(OpenGatewayError::PendingMigrations(pending.len()));
+        }
+        let keyring = Arc::new(keyring);
+        check_keys(&store, &keyring).await?;
+        apply_policy(&store, &policy, &sources, clock.now()).await?;
+        let signing = |error: &dyn std::fmt::Display| OpenGatewayError::Signing(error.to_string());
+        let token_signer = TokenSigner::from_seed(*keyring.token_seed()).map_err(|error| signing(&error))?;
+        let ledger_signer =
+            NoteSigner::new(&settings.ledger_origin, *keyring.ledger_seed()).map_err(|error| signing(&error))?;
+        let inner = Inner {
+            captures: capture_writers(&runtime, &store, &keyring, &clock, &entropy),
+            disclosures: disclosure_writers(&runtime, &store),
+            dummy_hash: SecretHash::dummy(settings.hash_cost),
+            settings,
+            store,
+            keyring,
+            policy: RwLock::new(Arc::new(policy)),
+            clock,
+            entropy,
+            runtime,
+            token_signer,
+            ledger_signer,
+            clients: ClientCache::default(),
+            hashing: Semaphore::new(2),
+            counters: Counters::new(),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The policy in force.
+    #[must_use]
+    pub fn policy(&self) -> Arc<ValidPolicy> {
+        // A writer that panicked left the old policy whole: it is still the one in force.
+        Arc::clone(&self.inner.policy.read().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    /// The present instant.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.inner.clock.now()
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn settings(&self) -> &GatewaySettings {
+        &self.inner.settings
+    }
+
+    /// A keyed digest of a request, to recognise its repetition.
+    #[must_use]
+    pub fn request_fingerprint(&self, parts: &[&[u8]]) -> [u8; 32] {
+        self.inner.keyring.request_fingerprint(parts)
+    }
+
+    /// Whether the gateway can serve: the database answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ready(&self) -> Result<(), AppError> {
+        self.inner.store.ping().await.map_err(|_| AppError::Unavailable)
+    }
+
+    /// What it did since it started.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        self.inner.counters.snapshot()
+    }
+}
+
+pub(crate) async fn connect(url: &str, max_connections: u32) -> Result<Store, OpenGatewayError> {
+    Ok(Store::connect(&StoreSettings { url: url.to_owned(), max_connections }).await?)
+}
+
+/// Brings a database's schema up to date and names the migrations that were applied.
+///
+/// # Errors
+/// When the database cannot be reached, or has a schema newer than this program.
+pub async fn migrate(url: &str, max_connections: u32) -> Result<Vec<String>, OpenGatewayError> {
+    let store = connect(url, max_connections).await?;
+    let applied = store.migrate().await?;
+    store.close().await;
+    Ok(applied)
+}
+
+/// The migrations that a database still needs.
+///
+/// # Errors
+/// When the database cannot be reached, or has a schema newer than this program.
+pub async fn pending_migrations(url: &str, max_connections: u32) -> Result<Vec<String>, OpenGatewayError> {
+    let store = connect(url, max_connections).await?;
+    let pending = store.pending_migrations().await?;
+    store.close().await;
+    Ok(pending)
+}
+
+/// A key ring that does not open the database's newest person is not this database's: refuse to start, for a gateway
+/// that cannot read would answer that nobody consents, and would write what nobody else can read.
+async fn check_keys(store: &Store, keyring: &Keyring) -> Result<(), OpenGatewayError> {
+    let Some(newest) = store.max_ordinal().await? else { return Ok(()) };
+    let page = store.scan_range(newest, newest.saturating_add(1)).await?;
+    for row in page.rows() {
+        let row = row?;
+        let key = keyring.unwrap_key(row.id, row.wrapped_key).map_err(|_| OpenGatewayError::WrongKeys)?;
+        key.open_standing(row.standing).map_err(|_| OpenGatewayError::WrongKeys)?;
+    }
+    Ok(())
+}
+
+async fn apply_policy(
+    store: &Store,
+    policy: &ValidPolicy,
+    sources: &PolicySources,
+    at: Timestamp,
+) -> Result<(), OpenGatewayError> {
+    let notices = policy
+        .notices()
+        .map(|notice| StoredNotice {
+            digest: notice.digest,
+            id: notice.id.clone(),
+            version: notice.version,
+            locale: notice.locale.clone(),
+            text: notice.text.clone(),
+        })
+        .collect();
+    let documents =
+        sources.iter().map(|source| (source.path().to_owned(), source.text().to_owned())).collect();
+    store.perform(&ApplyPolicy { version: policy.version(), documents, notices, at }).await?;
+    Ok(())
+}
+
+fn capture_writers(
+    runtime: &Handle,
+    store: &Store,
+    keyring: &Arc<Keyring>,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+) -> Batcher<Capture, Captured> {
+    let (store, keyring, clock, entropy) =
+        (store.clone(), Arc::clone(keyring), Arc::clone(clock), Arc::clone(entropy));
+    // SQLite has one writer; PostgreSQL overlaps the one's commit with the other's statements.
+    let writers = match store.backend() {
+        Backend::Sqlite => 1,
+        Backend::Postgres => 2,
+    };
+    Batcher::start(runtime, writers, BATCH, move |captures| {
+        let (store, keyring, entropy) = (store.clone(), Arc::clone(&keyring), Arc::clone(&entropy));
+        let at = clock.now();
+        async move { crate::consent::write_captures(&store, &keyring, &entropy, captures, at).await }
+    })
+}
+
+fn disclosure_writers(runtime: &Handle, store: &Store) -> Batcher<DisclosureRecord, ()> {
+    let store = store.clone();
+    let writers = match store.backend() {
+        Backend::Sqlite => 1,
+        Backend::Postgres => 2,
+    };
+    Batcher::start(runtime, writers, BATCH, move |disclosures: Vec<DisclosureRecord>| {
+        let store = store.clone();
+        async move {
+            let count = disclosures.len();
+            let result = store.perform(&RecordDisclosures { disclosures }).await;
+            // All or none: a batch that failed disclosed nothing, and every caller learns so.
+            (0..count)
+                .map(|_| match &result {
+                    Ok(_) => Ok(()),
+                    Err(error) if error.is_transient() => Err(AppError::Unavailable),
+                    Err(error) => Err(AppError::internal(error)),
+                })
+                .collect()
+        }
+    })
+}

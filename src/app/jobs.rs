@@ -1,0 +1,82 @@
+//! Background jobs: leased, idempotent, one loop each. Whichever gateway holds the lease does the work.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use kernel::authz::{Actor, Authorized, RunJobs};
+use store::change::PurgeExpiredKeys;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::AppError;
+use crate::figures::count;
+use crate::gateway::Gateway;
+
+/// How many entries one checkpoint takes in at the most.
+const ENTRIES: u32 = 256;
+/// How long the sequencer rests when there is nothing to do.
+const REST: Duration = Duration::from_millis(250);
+/// How often expired idempotency keys are purged.
+const PURGE_EVERY_MS: i64 = 600_000;
+/// How long a lease is held without being renewed.
+const LEASE_MS: i64 = 10_000;
+
+impl Gateway {
+    /// Runs the jobs until told to stop.
+    pub async fn run_jobs(&self, stop: CancellationToken) {
+        let Ok(by) = Authorized::<RunJobs>::prove(Actor::Job("jobs")) else { return };
+        let holder = self.inner.entropy.bytes_16();
+        let mut purge_at = self.now();
+        while !stop.is_cancelled() {
+            let more = match self.work(&by, holder, &mut purge_at).await {
+                Ok(more) => more,
+                Err(error) => {
+                    tracing::warn!(error = ?error, "a job failed and will be tried again");
+                    false
+                }
+            };
+            if !more {
+                let _elapsed = tokio::time::timeout(REST, stop.cancelled()).await;
+            }
+        }
+        // Let another gateway go on at once.
+        if let Err(error) = self.inner.store.release("jobs", holder).await {
+            tracing::warn!(error = %error, "the lease could not be released");
+        }
+    }
+
+    async fn work(
+        &self,
+        by: &Authorized<RunJobs>,
+        holder: [u8; 16],
+        purge_at: &mut kernel::time::Timestamp,
+    ) -> Result<bool, AppError> {
+        let now = self.now();
+        if !self.inner.store.try_acquire("jobs", holder, now, LEASE_MS).await? {
+            return Ok(false);
+        }
+        let more = self.sequence_ledger_once(by).await?;
+        if now >= *purge_at {
+            self.inner.store.perform(&PurgeExpiredKeys { at: now }).await?;
+            *purge_at = now.plus_ms(PURGE_EVERY_MS);
+        }
+        Ok(more)
+    }
+
+    /// Takes committed entries into the ledger's tree and signs a checkpoint. Says whether more may be waiting.
+    ///
+    /// # Errors
+    /// When the store does not answer, or the stored tree does not read.
+    pub async fn sequence_ledger_once(&self, _by: &Authorized<RunJobs>) -> Result<bool, AppError> {
+        let inner = &self.inner;
+        let origin = &inner.settings.ledger_origin;
+        let before = inner.counters.ledger_size.load(Ordering::Relaxed);
+        let Some(checkpoint) =
+            inner.store.extend_ledger(origin, &inner.ledger_signer, self.now(), ENTRIES).await?
+        else {
+            return Ok(false);
+        };
+        count(&inner.counters.checkpoints);
+        inner.counters.ledger_size.store(checkpoint.size, Ordering::Relaxed);
+        Ok(checkpoint.size.saturating_sub(before) >= u64::from(ENTRIES))
+    }
+}

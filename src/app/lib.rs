@@ -1,0 +1,31 @@
+//! The use cases, the jobs and the transaction boundary, behind one facade: [`Gateway`].
+//!
+//! Every use case takes `&Authorized<A>` first, plans purely from what it was given, and writes one `Change`. An
+//! acknowledgement is sent only after the commit.
+
+mod access;
+mod batcher;
+mod consent;
+mod error;
+mod figures;
+mod gateway;
+mod jobs;
+mod ledger;
+mod plain;
+mod profile;
+mod record;
+mod rights;
+mod system;
+
+pub use access::{AuthenticateError, ClientView, IssuedToken, NewClient, TokenDenial};
+pub use consent::{Choice, ChoiceKind, ConsentPost, Idempotency, NoticeView, PersonRequest, Receipt, Who};
+pub use error::{AppError, Code, Fault, InternalError};
+pub use figures::Figures;
+pub use gateway::{Gateway, GatewaySettings, OpenGatewayError, migrate, pending_migrations};
+pub use ledger::LedgerReport;
+pub use profile::{
+    ColumnKind, ColumnSpec, LookupKeys, MAX_LOOKUP, ProfileAsk, Pull, PulledPage, ReadyAsk,
+};
+pub use record::{LineOutcome, RecordLine};
+pub use rights::{RightsKind, RightsRequestView, RightsSubject};
+pub use system::{SystemClock, SystemEntropy};

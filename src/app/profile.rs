@@ -1,0 +1,198 @@
+//! Disclosure: a recipient asks, every person is decided at the read, and only what was recorded is handed over.
+
+mod lookup;
+mod pull;
+
+pub use lookup::{LookupKeys, MAX_LOOKUP};
+pub use pull::{Pull, PulledPage};
+
+use kernel::attribute::{AttributeName, ServedForm};
+use kernel::authz::{Authorized, ClientActor, ReadProfiles};
+use kernel::decision::{Ask, MAX_ASKED};
+use kernel::disclosure::{DisclosureLog, DisclosureRecord};
+use kernel::ledger::{AttemptRefusal, RefusedAttempt};
+use kernel::policy::{PolicyVersion, RecipientRule};
+use kernel::purpose::Purpose;
+use kernel::recipient::{RecipientId, RecipientRole};
+
+use crate::batcher::Batcher;
+use crate::consent::escape;
+use crate::error::{AppError, Code, Fault};
+use crate::gateway::Gateway;
+
+/// What a recipient asks for.
+#[derive(Debug, Clone)]
+pub struct ProfileAsk {
+    /// What for.
+    pub purpose: Purpose,
+    /// Which attributes; empty: all of the contract that the purpose allows.
+    pub attributes: Vec<AttributeName>,
+}
+
+/// An ask that the recipient's contract and token cover.
+#[derive(Debug, Clone)]
+pub struct ReadyAsk {
+    ask: Ask,
+    role: RecipientRole,
+    epochs: (u16, Option<u16>),
+    columns: Vec<ColumnSpec>,
+}
+
+/// A column of the answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ColumnSpec {
+    /// The attribute.
+    pub name: AttributeName,
+    /// What its values are.
+    pub kind: ColumnKind,
+}
+
+/// What the values of a column are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ColumnKind {
+    /// A label of a closed list.
+    Label,
+    /// A small score.
+    Score,
+    /// Yes or no.
+    Flag,
+    /// Several labels of a closed list.
+    LabelList,
+    /// A plain text, for senders.
+    Text,
+}
+
+impl ReadyAsk {
+    /// The columns of the answer, in order.
+    #[must_use]
+    pub fn columns(&self) -> &[ColumnSpec] {
+        &self.columns
+    }
+
+    /// What it is for.
+    #[must_use]
+    pub fn purpose(&self) -> &Purpose {
+        self.ask.purpose()
+    }
+
+    /// Who receives.
+    #[must_use]
+    pub fn recipient(&self) -> &RecipientId {
+        self.ask.recipient()
+    }
+
+    /// The policy that decides.
+    #[must_use]
+    pub fn policy_version(&self) -> PolicyVersion {
+        self.ask.policy_version()
+    }
+}
+
+const fn kind_of(form: &ServedForm) -> ColumnKind {
+    match form {
+        ServedForm::Band { .. }
+        | ServedForm::Prefix { .. }
+        | ServedForm::OneOf { .. }
+        | ServedForm::Lifecycle { .. } => ColumnKind::Label,
+        ServedForm::Score { .. } => ColumnKind::Score,
+        ServedForm::Flag => ColumnKind::Flag,
+        ServedForm::ManyOf { .. } => ColumnKind::LabelList,
+        ServedForm::Plain => ColumnKind::Text,
+    }
+}
+
+impl Gateway {
+    /// Checks an ask against the recipient's contract and the token's purposes. What is outside is refused aloud and
+    /// recorded, for it is a fault of the program that asks; what the policy withholds for the purpose is left out.
+    ///
+    /// # Errors
+    /// [`AppError::Forbidden`] outside token or contract, [`AppError::Invalid`] for unknown names.
+    pub async fn ask(&self, by: &Authorized<ReadProfiles>, ask: ProfileAsk) -> Result<ReadyAsk, AppError> {
+        let client = by.actor().client().ok_or(AppError::NotFound(Code::UnknownRecipient))?;
+        match self.resolve_ask(client, ask) {
+            Ok(ready) => Ok(ready),
+            Err((reason, error)) => {
+                self.note_refusal(Some(client.client.clone()), RefusedAttempt::PullProfiles, reason).await?;
+                Err(error)
+            }
+        }
+    }
+
+    fn resolve_ask(&self, client: &ClientActor, ask: ProfileAsk) -> Result<ReadyAsk, (AttemptRefusal, AppError)> {
+        let policy = self.policy();
+        let forbidden = |reason, fault| (reason, AppError::Forbidden(fault));
+        let unknown = |fault| (AttemptRefusal::TamperedParameter, AppError::invalid(fault));
+        let recipient = client
+            .recipient
+            .as_ref()
+            .and_then(|id| policy.recipient(id))
+            .ok_or_else(|| forbidden(AttemptRefusal::ForeignRecipient, Fault::at("", Code::UnknownRecipient)))?;
+        if policy.purpose(&ask.purpose).is_none() {
+            return Err(unknown(Fault::at("/purpose", Code::UnknownPurpose)));
+        }
+        if !client.purposes.contains(&ask.purpose) || !recipient.purposes.contains(&ask.purpose) {
+            return Err(forbidden(AttemptRefusal::ForeignPurpose, Fault::at("/purpose", Code::PurposeOutsideToken)));
+        }
+        let attributes = asked_attributes(&policy, recipient, ask.attributes, &ask.purpose).map_err(|fault| {
+            match fault.code {
+                Code::AttributeOutsideContract => forbidden(AttemptRefusal::TamperedParameter, fault),
+                _ => unknown(fault),
+            }
+        })?;
+        let resolved = Ask::new(&policy, recipient.id.clone(), ask.purpose, attributes);
+        let minimised: Vec<_> = resolved.minimised().collect();
+        let columns = resolved
+            .attributes()
+            .filter(|name| !minimised.contains(name))
+            .filter_map(|name| {
+                let form = policy.attribute(name)?.served.as_ref()?;
+                Some(ColumnSpec { name: name.clone(), kind: kind_of(form) })
+            })
+            .collect();
+        let epochs = (recipient.epoch, recipient.previous_epoch);
+        Ok(ReadyAsk { ask: resolved, role: recipient.role, epochs, columns })
+    }
+}
+
+fn asked_attributes(
+    policy: &kernel::policy::ValidPolicy,
+    recipient: &RecipientRule,
+    asked: Vec<AttributeName>,
+    purpose: &Purpose,
+) -> Result<Vec<AttributeName>, Fault> {
+    if asked.is_empty() {
+        let allowed = |name: &&AttributeName| {
+            policy.attribute(name).is_some_and(|rule| rule.served.is_some() && rule.purposes.contains(purpose))
+        };
+        return Ok(recipient.attributes.iter().filter(allowed).take(MAX_ASKED).cloned().collect());
+    }
+    if asked.len() > MAX_ASKED {
+        return Err(Fault::at("/attributes", Code::TooMany));
+    }
+    for (at, name) in asked.iter().enumerate() {
+        let pointer = || format!("/attributes/{at}");
+        if asked.iter().take(at).any(|before| before == name) {
+            return Err(Fault::at(pointer(), Code::Duplicate));
+        }
+        if policy.attribute(name).is_none() {
+            let detail = format!("the policy has no attribute `{}`", escape(name.as_str()));
+            return Err(Fault::saying(pointer(), Code::UnknownAttribute, detail));
+        }
+        if !recipient.attributes.contains(name) {
+            let detail = format!("`{}` is not in the contract of `{}`", escape(name.as_str()), recipient.id);
+            return Err(Fault::saying(pointer(), Code::AttributeOutsideContract, detail));
+        }
+    }
+    Ok(asked)
+}
+
+/// The log that disclosures are recorded in before they are released: many look-ups share a commit.
+struct SharedLog<'a>(&'a Batcher<DisclosureRecord, ()>);
+
+impl DisclosureLog for SharedLog<'_> {
+    type Error = AppError;
+
+    async fn record(&self, record: DisclosureRecord) -> Result<(), AppError> {
+        self.0.submit(record).await
+    }
+}

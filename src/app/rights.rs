@@ -1,0 +1,331 @@
+//! Data subjects' requests, first form: access gives everything held, erasure ends everything held.
+//!
+//! An erasure destroys the person's key and rows in the same transaction that records it: from its commit on no read
+//! discloses, and what remains is a keyed suppression fingerprint and a ledger entry that names nobody.
+
+mod document;
+
+use kernel::authz::{Authorized, HandleRights, ReadRights};
+use kernel::client::ClientId;
+use kernel::id::{RightsRequestId, SubjectId};
+use kernel::time::Timestamp;
+use store::{Change, StoreError};
+use store::change::{
+    ClaimIdempotencyKey, CompleteRightsRequest, EraseSubject, IdempotencyClaim, OpenRightsRequest, RightsOutcome,
+};
+use store::query::RightsRequestRow;
+
+use crate::consent::{IDEMPOTENCY_MS, Idempotency, identifiers};
+use crate::error::{AppError, Code, Fault};
+use crate::figures::count;
+use crate::gateway::Gateway;
+
+/// What a person asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RightsKind {
+    /// A copy of everything held (GDPR Art. 15).
+    Access,
+    /// Erasure (GDPR Art. 17).
+    Erasure,
+}
+
+impl RightsKind {
+    const fn code(self) -> u8 {
+        match self {
+            Self::Access => 1,
+            Self::Erasure => 2,
+        }
+    }
+
+    const fn of_code(code: u8) -> Option<Self> {
+        match code {
+            1 => Some(Self::Access),
+            2 => Some(Self::Erasure),
+            _ => None,
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Access => "access",
+            Self::Erasure => "erasure",
+        }
+    }
+}
+
+/// Whom a request concerns. Personal data: shown by no `Debug`.
+#[derive(Clone)]
+pub enum RightsSubject {
+    /// By identifiers.
+    Identified {
+        /// Email address.
+        email: Option<String>,
+        /// Customer number.
+        customer_id: Option<String>,
+    },
+    /// By the gateway's own id.
+    Id(SubjectId),
+}
+
+impl std::fmt::Debug for RightsSubject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RightsSubject(..)")
+    }
+}
+
+/// A request and what became of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RightsRequestView {
+    /// Its id.
+    pub id: RightsRequestId,
+    /// What was asked for.
+    pub kind: RightsKind,
+    /// `open` or `completed`.
+    pub status: &'static str,
+    /// `provided`, `erased` or `not_held`, once it is completed.
+    pub outcome: Option<&'static str>,
+    /// When it was received.
+    pub received_at: Timestamp,
+    /// When it was completed.
+    pub completed_at: Option<Timestamp>,
+    /// The copy, of an access request, in the answer to the request itself.
+    pub document: Option<serde_json::Value>,
+}
+
+impl Gateway {
+    /// Opens a request and carries it out. The flag says whether this answers a repetition.
+    ///
+    /// # Errors
+    /// When the subject is not named rightly, the idempotency key was used otherwise, or the store does not answer.
+    pub async fn open_rights_request(
+        &self,
+        by: &Authorized<HandleRights>,
+        kind: RightsKind,
+        subject: RightsSubject,
+        idempotency: Option<Idempotency>,
+    ) -> Result<(RightsRequestView, bool), AppError> {
+        if let Some(before) = self.repeated(idempotency.as_ref()).await? {
+            return Ok((self.view_with_document(before).await?, true));
+        }
+        let held = self.find(subject).await?;
+        let id = RightsRequestId::generate(&*self.inner.entropy);
+        let client = by.actor().client().map(|client| client.client.clone());
+        let opening = Opening { id, kind, held, client, idempotency, now: self.now() };
+        let done = match kind {
+            RightsKind::Access => self.give_copy(&opening).await,
+            RightsKind::Erasure => self.erase(&opening).await,
+        };
+        match done {
+            Ok(view) => Ok((view, false)),
+            // Somebody was faster with the same key.
+            Err(StoreError::Conflict) => match self.repeated(opening.idempotency.as_ref()).await? {
+                Some(before) => Ok((self.view_with_document(before).await?, true)),
+                None => Err(AppError::Unavailable),
+            },
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The request that an idempotency key already stands for.
+    async fn repeated(&self, idempotency: Option<&Idempotency>) -> Result<Option<RightsRequestId>, AppError> {
+        let Some(idempotency) = idempotency else { return Ok(None) };
+        let key = self.idempotency_key(idempotency);
+        let Some(stored) = self.inner.store.idempotency(&idempotency.scope, &key, self.now()).await? else {
+            return Ok(None);
+        };
+        if stored.request != idempotency.request {
+            return Err(AppError::Conflict(Code::IdempotencyKeyReused));
+        }
+        let id = RightsRequestId::from_slice(&stored.outcome).ok_or_else(|| AppError::internal("stored outcome"))?;
+        Ok(Some(id))
+    }
+
+    fn idempotency_key(&self, idempotency: &Idempotency) -> [u8; 32] {
+        self.request_fingerprint(&[b"idempotency", idempotency.key.as_bytes()])
+    }
+
+    async fn find(&self, subject: RightsSubject) -> Result<Option<SubjectId>, AppError> {
+        let (email, customer_id) = match subject {
+            RightsSubject::Id(id) => {
+                return Ok(self.inner.store.rows_by_ids(&[id]).await?.first().map(|row| row.id));
+            }
+            RightsSubject::Identified { email, customer_id } => (email, customer_id),
+        };
+        let mut faults = Vec::new();
+        let Some(identifiers) = identifiers(email.as_deref(), customer_id.as_deref(), "/subject", &mut faults) else {
+            return Err(AppError::Invalid(faults));
+        };
+        let mut found = Vec::new();
+        for identifier in &identifiers {
+            let print = self.inner.keyring.fingerprint(identifier);
+            found.extend(self.inner.store.find_by_fingerprint(&print).await?);
+        }
+        found.dedup();
+        match found.as_slice() {
+            [] => Ok(None),
+            [one] => Ok(Some(*one)),
+            _ => Err(AppError::invalid(Fault::at("/subject", Code::IdentifierConflict))),
+        }
+    }
+
+    async fn give_copy(&self, opening: &Opening) -> Result<RightsRequestView, StoreError> {
+        let document = match opening.held {
+            Some(subject) => self.copy_document(subject, opening.now).await?,
+            None => None,
+        };
+        // The person may have been erased since: then nothing is held.
+        let held = opening.held.filter(|_| document.is_some());
+        let outcome = RightsOutcome::Accessed(held);
+        let complete = CompleteRightsRequest { id: opening.id, outcome, at: opening.now };
+        self.carry_out(opening, opening.change(), complete).await?;
+        let outcome = if held.is_some() { "provided" } else { "not_held" };
+        let document = document.unwrap_or_else(|| document::nothing_held(opening.now));
+        Ok(opening.view(outcome, Some(document)))
+    }
+
+    async fn erase(&self, opening: &Opening) -> Result<RightsRequestView, StoreError> {
+        let Some(subject) = opening.held else {
+            let outcome = RightsOutcome::NothingHeld;
+            let complete = CompleteRightsRequest { id: opening.id, outcome, at: opening.now };
+            self.carry_out(opening, opening.change(), complete).await?;
+            return Ok(opening.view("not_held", None));
+        };
+        let keyring = std::sync::Arc::clone(&self.inner.keyring);
+        let erase = EraseSubject { subject, request: opening.id, keyring, at: opening.now };
+        let outcome = RightsOutcome::Erased;
+        let complete = CompleteRightsRequest { id: opening.id, outcome, at: opening.now };
+        // The request must not keep pointing at the person whom it erases.
+        let open = OpenRightsRequest { subject: None, ..opening.change() };
+        self.carry_out(opening, open, (erase, complete)).await?;
+        count(&self.inner.counters.erasures);
+        Ok(opening.view("erased", None))
+    }
+
+    /// Opens the request and does what it asks for in one unit, under its idempotency key if it has one.
+    async fn carry_out<C: Change>(
+        &self,
+        opening: &Opening,
+        open: OpenRightsRequest,
+        change: C,
+    ) -> Result<(), StoreError> {
+        let store = &self.inner.store;
+        match opening.claim(self) {
+            Some(claim) => {
+                store.perform(&(claim, (open, change))).await?;
+            }
+            None => {
+                store.perform(&(open, change)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A request by its id.
+    ///
+    /// # Errors
+    /// When there is none, or the store does not answer.
+    pub async fn rights_request(
+        &self,
+        _by: &Authorized<ReadRights>,
+        id: RightsRequestId,
+    ) -> Result<RightsRequestView, AppError> {
+        let row = self.inner.store.rights_request(id).await?.ok_or(AppError::NotFound(Code::RequestNotFound))?;
+        view(&row)
+    }
+
+    /// Requests, newest first, after a place in the list.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn rights_requests(
+        &self,
+        _by: &Authorized<ReadRights>,
+        after: Option<(Timestamp, RightsRequestId)>,
+        limit: u32,
+    ) -> Result<Vec<RightsRequestView>, AppError> {
+        let rows = self.inner.store.rights_requests(after, limit).await?;
+        rows.iter().map(view).collect()
+    }
+
+    /// A repeated request is answered from what is held now: copies are not stored.
+    async fn view_with_document(&self, id: RightsRequestId) -> Result<RightsRequestView, AppError> {
+        let row = self.inner.store.rights_request(id).await?.ok_or(AppError::Gone(Code::RequestNotFound))?;
+        let mut view = view(&row)?;
+        if view.kind == RightsKind::Access {
+            let document = match row.subject {
+                Some(subject) => self.copy_document(subject, self.now()).await?,
+                None => None,
+            };
+            view.document = Some(document.unwrap_or_else(|| document::nothing_held(self.now())));
+        }
+        Ok(view)
+    }
+}
+
+/// A request on its way.
+struct Opening {
+    id: RightsRequestId,
+    kind: RightsKind,
+    held: Option<SubjectId>,
+    client: Option<ClientId>,
+    idempotency: Option<Idempotency>,
+    now: Timestamp,
+}
+
+impl Opening {
+    fn change(&self) -> OpenRightsRequest {
+        OpenRightsRequest {
+            id: self.id,
+            kind: self.kind.code(),
+            subject: self.held,
+            received_at: self.now,
+            client: self.client.clone(),
+            at: self.now,
+        }
+    }
+
+    fn claim(&self, gateway: &Gateway) -> Option<ClaimIdempotencyKey> {
+        let idempotency = self.idempotency.as_ref()?;
+        let claim = IdempotencyClaim {
+            scope: idempotency.scope.clone(),
+            key: gateway.idempotency_key(idempotency),
+            request: idempotency.request,
+            outcome: self.id.as_bytes().to_vec(),
+            expires_at: self.now.plus_ms(IDEMPOTENCY_MS),
+        };
+        Some(ClaimIdempotencyKey { claim, at: self.now })
+    }
+
+    fn view(&self, outcome: &'static str, document: Option<serde_json::Value>) -> RightsRequestView {
+        RightsRequestView {
+            id: self.id,
+            kind: self.kind,
+            status: "completed",
+            outcome: Some(outcome),
+            received_at: self.now,
+            completed_at: Some(self.now),
+            document,
+        }
+    }
+}
+
+fn view(row: &RightsRequestRow) -> Result<RightsRequestView, AppError> {
+    let kind = RightsKind::of_code(row.kind).ok_or_else(|| AppError::internal("stored kind of request"))?;
+    let outcome = match (row.outcome.as_deref(), kind) {
+        (None, _) => None,
+        (Some("erased"), _) => Some("erased"),
+        (Some("accessed"), _) => Some("provided"),
+        (Some(_), _) => Some("not_held"),
+    };
+    Ok(RightsRequestView {
+        id: row.id,
+        kind,
+        status: if row.completed_at.is_some() { "completed" } else { "open" },
+        outcome,
+        received_at: row.received_at,
+        completed_at: row.completed_at,
+        document: None,
+    })
+}

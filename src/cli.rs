@@ -1,0 +1,175 @@
+//! The command line: reads arguments, calls, prints. Exit code 0: done; 1: a check failed; 2: it could not be tried.
+
+mod client;
+mod keys;
+mod ledger;
+mod migrate;
+mod openapi;
+pub mod output;
+mod policy;
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use app::SystemEntropy;
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{DataDir, Missing, Settings};
+
+/// Privacy-first consent gateway: records what people allow, lets out only what is permitted now, and proves it.
+#[derive(Debug, Parser)]
+#[command(name = "consentry", version, after_help = EXAMPLES, max_term_width = 110)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  consentry demo                                  See it work on real purchase histories
+  consentry serve --data ./data                   Serve on 127.0.0.1:8080; make store, keys and policy if missing
+  consentry client add --data ./data --id segmentation --recipient segmentation --scope profiles:read
+  consentry policy check ./data/policies          Check the policy and run its cases
+  consentry ledger verify --data ./data           Recompute the whole ledger
+
+Exit codes: 0 done, 1 a check failed, 2 wrong usage or configuration.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the gateway
+    Serve(serve::ServeArgs),
+    /// Bring the database's schema up to date
+    Migrate(migrate::MigrateArgs),
+    /// Check policies
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
+    /// Verify the ledger
+    #[command(subcommand)]
+    Ledger(ledger::LedgerCommand),
+    /// Register, list and revoke the programs that may call
+    #[command(subcommand)]
+    Client(client::ClientCommand),
+    /// Make keys
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
+    /// Take a tour on real purchase histories, then keep serving
+    Demo(crate::demo::DemoArgs),
+    /// Print the API's OpenAPI document
+    Openapi,
+}
+
+/// Which gateway a command is about.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct StoreArgs {
+    /// A folder that holds everything: SQLite store, keys and policy
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// A configuration file; the environment (CONSENTRY__SECTION__KEY) overrides it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl StoreArgs {
+    /// The settings of these arguments, from all layers, checked.
+    fn settings(&self, missing: Missing) -> anyhow::Result<Settings> {
+        let settings = self.unchecked(missing)?;
+        settings.check()?;
+        Ok(settings)
+    }
+
+    fn unchecked(&self, missing: Missing) -> anyhow::Result<Settings> {
+        let mut settings = Settings::load(self.config.as_deref())?;
+        if let Some(data) = &self.data {
+            DataDir::open(data, missing, &SystemEntropy)?.apply(&mut settings);
+        }
+        Ok(settings)
+    }
+}
+
+/// What a command found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It did what it is for.
+    Done,
+    /// It checked something, and that is not as it should be.
+    Failed,
+}
+
+/// Runs the command line.
+#[must_use]
+pub fn main() -> ExitCode {
+    match run(CommandLine::parse().command) {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Failed) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<Outcome> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("consentry")
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(async {
+        match command {
+            Command::Serve(args) => serve::run(&args).await,
+            Command::Migrate(args) => migrate::run(&args).await,
+            Command::Policy(command) => policy::run(&command),
+            Command::Ledger(command) => ledger::run(&command).await,
+            Command::Client(command) => client::run(command).await,
+            Command::Keys(command) => keys::run(&command),
+            Command::Demo(args) => crate::demo::run(&args).await,
+            Command::Openapi => openapi::run(),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        CommandLine::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_examples() {
+        fn visit(command: &clap::Command, path: &str) {
+            let leaves: Vec<_> = command.get_subcommands().collect();
+            assert!(command.get_after_help().is_some() || !leaves.is_empty(), "{path} has no examples");
+            for leaf in leaves {
+                visit(leaf, &format!("{path} {}", leaf.get_name()));
+            }
+        }
+        visit(&CommandLine::command(), "consentry");
+    }
+
+    #[test]
+    fn the_documented_lines_are_understood() {
+        for line in [
+            "consentry serve --data d --listen 127.0.0.1:0",
+            "consentry migrate --dry-run --config c.toml",
+            "consentry policy check",
+            "consentry policy check dir",
+            "consentry ledger verify --data d",
+            "consentry client add --data d --id x --recipient segmentation --scope profiles:read --purpose a --purpose b",
+            "consentry client revoke --data d --id x",
+            "consentry demo --once --limit 100 --data d --listen 127.0.0.1:0",
+            "consentry openapi",
+        ] {
+            CommandLine::try_parse_from(line.split(' ')).unwrap();
+        }
+        for line in ["consentry serve --listen here", "consentry client add --id x --scope nothing", "consentry"] {
+            assert!(CommandLine::try_parse_from(line.split(' ')).is_err(), "{line}");
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! `consentry client`: the programs that may call. A secret is printed once and kept as a hash.
+
+use anyhow::Context as _;
+use app::{Gateway, NewClient};
+use clap::{Args, Subcommand};
+use kernel::authz::{Actor, Authorized, ManageClients, Scope};
+use kernel::client::ClientId;
+use kernel::purpose::Purpose;
+use kernel::recipient::RecipientId;
+use kernel::source::SourceId;
+
+use super::output::{note, say};
+use super::{Outcome, StoreArgs};
+use crate::config::Missing;
+use crate::server;
+
+/// `client …`
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClientCommand {
+    /// Register a client and print its secret, once
+    Add(AddArgs),
+    /// List the clients
+    List(ListArgs),
+    /// Revoke a client: its tokens end too
+    Revoke(RevokeArgs),
+}
+
+/// Arguments of `client add`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  consentry client add --data ./data --id shop --source shop --scope records:write
+  consentry client add --data ./data --id segmentation --recipient segmentation --scope profiles:read \\
+      --purpose profiling_segmentation
+  consentry client add --data ./data --id officer --scope rights:write --scope rights:read --scope ledger:read
+
+Scopes: records:write, profiles:read, rights:write, rights:read, ledger:read, metrics:read.
+The secret is the only line on standard output, so that it can be piped into a secret store.")]
+pub(crate) struct AddArgs {
+    #[command(flatten)]
+    store: StoreArgs,
+    /// The client's name
+    #[arg(long, value_name = "ID")]
+    id: ClientId,
+    /// The recipient of the policy as which it reads
+    #[arg(long, value_name = "RECIPIENT")]
+    recipient: Option<RecipientId>,
+    /// The source for which it sends records
+    #[arg(long, value_name = "SOURCE", conflicts_with = "recipient")]
+    source: Option<SourceId>,
+    /// What it may do; give it once for each
+    #[arg(long = "scope", value_name = "SCOPE", required = true, value_parser = scope)]
+    scopes: Vec<Scope>,
+    /// A purpose it may name; without one, all of its recipient's
+    #[arg(long = "purpose", value_name = "PURPOSE")]
+    purposes: Vec<Purpose>,
+}
+
+fn scope(name: &str) -> Result<Scope, String> {
+    let known = || Scope::ALL.map(Scope::as_str).join(", ");
+    Scope::parse(name).ok_or_else(|| format!("the scopes are {}", known()))
+}
+
+/// Arguments of `client list`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  consentry client list --data ./data")]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    store: StoreArgs,
+}
+
+/// Arguments of `client revoke`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  consentry client revoke --data ./data --id segmentation    A running gateway refuses its tokens within a second")]
+pub(crate) struct RevokeArgs {
+    #[command(flatten)]
+    store: StoreArgs,
+    /// The client's name
+    #[arg(long, value_name = "ID")]
+    id: ClientId,
+}
+
+pub(super) async fn run(command: ClientCommand) -> anyhow::Result<Outcome> {
+    let by = Authorized::<ManageClients>::prove(Actor::Operator)?;
+    match command {
+        ClientCommand::Add(args) => add(&by, args).await,
+        ClientCommand::List(args) => list(&by, &args).await,
+        ClientCommand::Revoke(args) => revoke(&by, &args).await,
+    }
+}
+
+async fn add(by: &Authorized<ManageClients>, args: AddArgs) -> anyhow::Result<Outcome> {
+    let gateway = open(&args.store, Missing::Make).await?;
+    let AddArgs { id, recipient, source, scopes, purposes, .. } = args;
+    let name = id.clone();
+    let client = NewClient { id, recipient, source, scopes, purposes };
+    let secret = gateway
+        .register_client(by, client)
+        .await
+        .with_context(|| format!("cannot register the client `{name}`"))?;
+    note(format_args!("client `{name}` is registered; this is its secret, shown once:"));
+    say(secret);
+    Ok(Outcome::Done)
+}
+
+async fn list(by: &Authorized<ManageClients>, args: &ListArgs) -> anyhow::Result<Outcome> {
+    let gateway = open(&args.store, Missing::Refuse).await?;
+    let clients = gateway.clients(by).await?;
+    for client in &clients {
+        let as_whom = match (&client.recipient, &client.source) {
+            (Some(recipient), _) => format!("recipient {recipient}"),
+            (None, Some(source)) => format!("source {source}"),
+            (None, None) => "neither recipient nor source".to_owned(),
+        };
+        let scopes: Vec<_> = client.scopes.iter().map(|scope| scope.as_str()).collect();
+        let purposes: Vec<_> = client.purposes.iter().map(ToString::to_string).collect();
+        let state = client.revoked_at.map_or_else(|| "active".to_owned(), |at| format!("revoked {at}"));
+        say(format_args!(
+            "{}\t{state}\t{as_whom}\t{}\t{}\tsince {}",
+            client.id,
+            scopes.join(","),
+            if purposes.is_empty() { "-".to_owned() } else { purposes.join(",") },
+            client.created_at,
+        ));
+    }
+    if clients.is_empty() {
+        note("there are no clients; `consentry client add` registers one");
+    }
+    Ok(Outcome::Done)
+}
+
+async fn revoke(by: &Authorized<ManageClients>, args: &RevokeArgs) -> anyhow::Result<Outcome> {
+    let gateway = open(&args.store, Missing::Refuse).await?;
+    if gateway.revoke_client(by, &args.id).await? {
+        say(format_args!("client `{}` is revoked", args.id));
+        Ok(Outcome::Done)
+    } else {
+        say(format_args!("there is no active client `{}`", args.id));
+        Ok(Outcome::Failed)
+    }
+}
+
+async fn open(store: &StoreArgs, missing: Missing) -> anyhow::Result<Gateway> {
+    let mut settings = store.settings(missing)?;
+    if missing == Missing::Refuse {
+        settings.database.migrate_on_start = false;
+    }
+    Ok(server::open(&settings, &settings.server.public_url).await?)
+}

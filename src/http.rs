@@ -1,0 +1,273 @@
+//! The HTTP edge. [`routes`] is the one table of everything that can be called; what is not in it does not exist, and
+//! every path answers every other method with 405 and its exact `Allow`.
+//!
+//! A handler extracts, calls one use case and presents: it cannot query, because nothing here knows the store.
+
+pub mod authenticate;
+pub mod body;
+pub mod bounded;
+pub mod figures;
+pub mod forms;
+pub mod gpc;
+pub mod health;
+pub mod idempotency;
+pub mod json;
+mod layer;
+pub mod metrics;
+pub mod negotiate;
+pub mod oauth;
+pub mod openapi;
+pub mod origin;
+mod page;
+pub mod problem;
+pub mod query;
+pub mod urlencoded;
+pub mod v1;
+pub mod well_known;
+
+use std::fmt;
+
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::middleware::{Next, from_fn};
+use actix_web::body::BoxBody;
+use actix_web::web;
+use app::{Code, Gateway};
+use kernel::authz::Scope;
+
+use figures::HttpMetrics;
+use problem::Problem;
+
+/// Who may call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody.
+    Public,
+    /// A client whose token has the scope.
+    Scope(Scope),
+}
+
+/// One method of a path.
+pub struct Endpoint {
+    /// The method.
+    pub method: &'static str,
+    /// Who may call.
+    pub access: Access,
+    make: fn() -> actix_web::Route,
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({:?})", self.method, self.access)
+    }
+}
+
+/// One path with its methods.
+#[derive(Debug)]
+pub struct Route {
+    /// The path, a template.
+    pub path: &'static str,
+    /// Its methods. `HEAD` comes with `GET`.
+    pub endpoints: &'static [Endpoint],
+    /// The value of `Allow`.
+    pub allow: &'static str,
+    /// Whether web pages of other origins may call.
+    pub is_cross_origin: bool,
+}
+
+impl Route {
+    /// Who may call a method; `None`: the path does not have it.
+    #[must_use]
+    pub fn access(&self, method: &str) -> Option<Access> {
+        let method = if method == "HEAD" { "GET" } else { method };
+        self.endpoints.iter().find(|endpoint| endpoint.method == method).map(|endpoint| endpoint.access)
+    }
+}
+
+const fn get(access: Access, make: fn() -> actix_web::Route) -> Endpoint {
+    Endpoint { method: "GET", access, make }
+}
+
+const fn post(access: Access, make: fn() -> actix_web::Route) -> Endpoint {
+    Endpoint { method: "POST", access, make }
+}
+
+const fn options(access: Access, make: fn() -> actix_web::Route) -> Endpoint {
+    Endpoint { method: "OPTIONS", access, make }
+}
+
+const fn at(path: &'static str, allow: &'static str, endpoints: &'static [Endpoint]) -> Route {
+    Route { path, endpoints, allow, is_cross_origin: false }
+}
+
+const READ_PROFILES: Access = Access::Scope(Scope::ProfilesRead);
+const PUBLIC: Access = Access::Public;
+
+static ROUTES: [Route; 16] = [
+    // Persons and forms: no login.
+    Route {
+        is_cross_origin: true,
+        ..at(
+            "/v1/consents",
+            "POST, OPTIONS",
+            &[
+                post(PUBLIC, || web::to(v1::consents::capture::handler)),
+                options(PUBLIC, || web::to(v1::consents::preflight::handler)),
+            ],
+        )
+    },
+    at(
+        "/forms/{form}",
+        "GET, HEAD, POST",
+        &[
+            get(PUBLIC, || web::to(forms::show::handler)),
+            post(PUBLIC, || web::to(forms::submit::handler)),
+        ],
+    ),
+    at("/v1/notices/{digest}", "GET, HEAD", &[get(PUBLIC, || web::to(v1::notices::show::handler))]),
+    // Sources.
+    at(
+        "/v1/records",
+        "POST",
+        &[post(Access::Scope(Scope::RecordsWrite), || web::to(v1::records::ingest::handler))],
+    ),
+    // Recipients.
+    at(
+        "/v1/profiles/lookup",
+        "POST",
+        &[post(READ_PROFILES, || web::to(v1::profiles::lookup::handler))],
+    ),
+    at("/v1/profiles", "GET, HEAD", &[get(READ_PROFILES, || web::to(v1::profiles::pull::handler))]),
+    // Officers.
+    at(
+        "/v1/rights-requests",
+        "GET, HEAD, POST",
+        &[
+            get(Access::Scope(Scope::RightsRead), || web::to(v1::rights_requests::list::handler)),
+            post(Access::Scope(Scope::RightsWrite), || web::to(v1::rights_requests::open::handler)),
+        ],
+    ),
+    at(
+        "/v1/rights-requests/{id}",
+        "GET, HEAD",
+        &[get(Access::Scope(Scope::RightsRead), || web::to(v1::rights_requests::show::handler))],
+    ),
+    // Everybody.
+    at("/oauth/token", "POST", &[post(PUBLIC, || web::to(oauth::token::handler))]),
+    at("/.well-known/jwks.json", "GET, HEAD", &[get(PUBLIC, || web::to(well_known::jwks::handler))]),
+    at(
+        "/.well-known/oauth-authorization-server",
+        "GET, HEAD",
+        &[get(PUBLIC, || web::to(well_known::authorization_server::handler))],
+    ),
+    at("/openapi.json", "GET, HEAD", &[get(PUBLIC, || web::to(openapi::handler))]),
+    at("/health/live", "GET, HEAD", &[get(PUBLIC, || web::to(health::live::handler))]),
+    at("/health/ready", "GET, HEAD", &[get(PUBLIC, || web::to(health::ready::handler))]),
+    at("/metrics", "GET, HEAD", &[get(PUBLIC, || web::to(metrics::handler))]),
+    // What answers for every path that is not above. No client can name it: `{` is always escaped in a path.
+    at("{unknown}", "", &[]),
+];
+
+/// Everything that can be called: the live table, from which the server is built.
+#[must_use]
+pub fn routes() -> &'static [Route] {
+    ROUTES.split_last().map_or(&[], |(_, routes)| routes)
+}
+
+/// The edge: the gateway, and what belongs to HTTP alone. Cheap to clone; made once.
+#[derive(Clone)]
+pub struct Edge {
+    gateway: web::Data<Gateway>,
+    metrics: web::Data<HttpMetrics>,
+    document: web::Data<openapi::Document>,
+    ids: layer::RequestIds,
+}
+
+impl fmt::Debug for Edge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Edge(..)")
+    }
+}
+
+impl Edge {
+    /// The edge of a gateway.
+    #[must_use]
+    pub fn new(gateway: Gateway) -> Self {
+        Self {
+            gateway: web::Data::new(gateway),
+            metrics: web::Data::new(HttpMetrics::default()),
+            document: web::Data::new(openapi::Document::new()),
+            ids: layer::RequestIds::default(),
+        }
+    }
+
+    /// Registers every route, and the answer to everything else.
+    pub fn configure(&self, config: &mut web::ServiceConfig) {
+        config
+            .app_data(self.gateway.clone())
+            .app_data(self.metrics.clone())
+            .app_data(self.document.clone());
+        for route in routes() {
+            config.service(self.resource(route));
+        }
+        if let Some(unknown) = ROUTES.last() {
+            config.default_service(web::to(not_found).wrap(from_fn(self.layer(unknown))));
+        }
+    }
+
+    fn resource(&self, route: &'static Route) -> impl actix_web::dev::HttpServiceFactory + use<> {
+        let mut resource = web::resource(route.path);
+        for endpoint in route.endpoints {
+            if let Ok(method) = Method::from_bytes(endpoint.method.as_bytes()) {
+                resource = resource.route((endpoint.make)().method(method));
+            }
+            if endpoint.method == "GET" {
+                resource = resource.route((endpoint.make)().method(Method::HEAD));
+            }
+        }
+        let allow = route.allow;
+        resource
+            .default_service(web::to(move || std::future::ready(Problem::method_not_allowed(allow).response(None))))
+            .wrap(from_fn(self.layer(route)))
+    }
+
+    fn layer(
+        &self,
+        route: &'static Route,
+    ) -> impl Fn(ServiceRequest, Next<BoxBody>) -> Layered + Clone + use<> {
+        let edge = self.clone();
+        move |request, next| Box::pin(layer::through(edge.clone(), route, request, next))
+    }
+}
+
+type Layered = futures_util::future::LocalBoxFuture<'static, Result<ServiceResponse<BoxBody>, actix_web::Error>>;
+
+async fn not_found() -> Result<actix_web::HttpResponse, Problem> {
+    Err(Problem::of(Code::NotFound))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn allow_names_exactly_the_methods_of_a_path() {
+        for route in routes() {
+            let mut methods = Vec::new();
+            for endpoint in route.endpoints {
+                methods.push(endpoint.method);
+                if endpoint.method == "GET" {
+                    methods.push("HEAD");
+                }
+            }
+            assert_eq!(route.allow, methods.join(", "), "{}", route.path);
+        }
+    }
+
+    #[test]
+    fn no_path_is_there_twice() {
+        for (at, route) in routes().iter().enumerate() {
+            assert!(routes().iter().skip(at + 1).all(|other| other.path != route.path), "{}", route.path);
+        }
+    }
+}

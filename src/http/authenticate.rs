@@ -1,0 +1,120 @@
+//! Who is asking: a bearer token becomes an [`Actor`] before the handler, and an [`Allowed`] action in its first
+//! parameter.
+//!
+//! [`Allowed`] is ready at once: among several extractors the first error that is ready wins, so an unauthorised
+//! caller never learns what is wrong with the body. Where nothing authenticated, it refuses.
+
+use std::future::{Ready, ready};
+
+use actix_web::dev::{Payload, ServiceRequest};
+use actix_web::http::header::AUTHORIZATION;
+use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
+use app::Gateway;
+use kernel::authz::{Action, Actor, Authorized};
+
+use super::problem::Problem;
+
+/// What came of the credentials.
+#[derive(Clone)]
+struct Outcome(Result<Actor, Problem>);
+
+/// Reads the credentials of a request and keeps what came of them for [`Allowed`].
+pub(super) async fn authenticate(gateway: &Gateway, request: &ServiceRequest) {
+    let outcome = match bearer(request) {
+        Ok(Some(token)) => gateway.authenticate(token).await.map_err(Problem::from),
+        Ok(None) => Err(Problem::unauthenticated()),
+        Err(problem) => Err(problem),
+    };
+    request.extensions_mut().insert(Outcome(outcome));
+}
+
+/// The one bearer token of a request (RFC 6750 §2.1).
+fn bearer(request: &ServiceRequest) -> Result<Option<&str>, Problem> {
+    let mut headers = request.headers().get_all(AUTHORIZATION);
+    let Some(header) = headers.next() else { return Ok(None) };
+    if headers.next().is_some() {
+        // Two callers in one request: neither is believed.
+        return Err(Problem::invalid_access_token());
+    }
+    let text = header.to_str().map_err(|_| Problem::invalid_access_token())?;
+    let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Ok(None);
+    }
+    let token = token.trim_matches(' ');
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
+    if token.is_empty() || token.len() > 4096 || !token.bytes().all(plain) {
+        return Err(Problem::invalid_access_token());
+    }
+    Ok(Some(token))
+}
+
+/// A caller who may do `A`.
+#[derive(Debug)]
+pub struct Allowed<A: Action>(pub Authorized<A>);
+
+impl<A: Action + 'static> FromRequest for Allowed<A> {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let outcome = request.extensions().get::<Outcome>().cloned();
+        ready(match outcome {
+            None => Err(Problem::unauthenticated()),
+            Some(Outcome(Err(problem))) => Err(problem),
+            Some(Outcome(Ok(actor))) => Authorized::prove(actor).map(Self).map_err(Problem::from),
+        })
+    }
+}
+
+/// A person without a login who may do `A` for themself.
+#[derive(Debug)]
+pub struct Anyone<A: Action>(pub Authorized<A>);
+
+impl<A: Action + 'static> FromRequest for Anyone<A> {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(_: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Authorized::prove(Actor::Person).map(Self).map_err(Problem::from))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use actix_web::test::TestRequest;
+    use kernel::authz::{CaptureConsent, ReadProfiles};
+
+    use super::*;
+
+    fn read(headers: &[&str]) -> Result<Option<String>, u16> {
+        let mut request = TestRequest::default();
+        for header in headers {
+            request = request.append_header((AUTHORIZATION, *header));
+        }
+        let request = request.to_srv_request();
+        bearer(&request).map(|token| token.map(str::to_owned)).map_err(|problem| problem.status().as_u16())
+    }
+
+    #[test]
+    fn one_bearer_token_is_read_and_two_are_none() {
+        assert_eq!(read(&[]), Ok(None));
+        assert_eq!(read(&["Bearer a.b-c_d"]), Ok(Some("a.b-c_d".to_owned())));
+        assert_eq!(read(&["bEaReR x"]), Ok(Some("x".to_owned())));
+        assert_eq!(read(&["Basic Zm9v"]), Ok(None));
+        for bad in [vec!["Bearer a", "Bearer b"], vec!["Bearer"], vec!["Bearer a b"], vec!["Bearer a, Bearer b"]] {
+            assert_eq!(read(&bad), Err(401), "{bad:?}");
+        }
+    }
+
+    #[actix_web::test]
+    async fn without_authentication_nothing_that_needs_it_is_allowed() {
+        let request = TestRequest::default().to_http_request();
+        let refused = Allowed::<ReadProfiles>::extract(&request).await.unwrap_err();
+        assert_eq!(refused.status(), 401);
+        assert!(Allowed::<CaptureConsent>::extract(&request).await.is_err());
+        assert!(Anyone::<CaptureConsent>::extract(&request).await.is_ok());
+        assert!(Anyone::<ReadProfiles>::extract(&request).await.is_err());
+    }
+}

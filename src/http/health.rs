@@ -1,0 +1,16 @@
+//! Whether the gateway lives, and whether it can serve.
+
+pub mod live;
+pub mod ready;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A state in one word.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Health)]
+pub struct HealthBody {
+    /// `live` or `ready`.
+    #[schema(value_type = String, example = "ready")]
+    status: &'static str,
+}

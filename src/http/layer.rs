@@ -1,0 +1,194 @@
+//! What happens to every request, whatever it asks for: it gets an id, a span without personal data, its caller is
+//! authenticated, a panic becomes a plain 500, and the answer gets its security headers and is counted.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use actix_web::body::BoxBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
+    HeaderMap, HeaderName, HeaderValue, PERMISSIONS_POLICY, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
+};
+use actix_web::http::{Method, StatusCode};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage as _};
+use app::Code;
+use futures_util::FutureExt as _;
+use tracing::Instrument as _;
+
+use super::authenticate::authenticate;
+use super::problem::Problem;
+use super::{Access, Edge, Route, idempotency, origin};
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Makes request ids: unguessable, and without a meaning of their own.
+#[derive(Debug, Clone, Default)]
+pub(super) struct RequestIds {
+    key: RandomState,
+    next: Arc<AtomicU64>,
+}
+
+impl RequestIds {
+    fn draw(&self) -> RequestId {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let half = |half: u8| self.key.hash_one((number, half));
+        RequestId(format!("{:016x}{:016x}", half(0), half(1)).into())
+    }
+}
+
+/// The id of a request, as answers and the log tell it.
+#[derive(Debug, Clone)]
+pub(super) struct RequestId(Arc<str>);
+
+impl RequestId {
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Takes a request through its route.
+pub(super) async fn through(
+    edge: Edge,
+    route: &'static Route,
+    request: ServiceRequest,
+    next: Next<BoxBody>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let (id, begin) = (edge.ids.draw(), Instant::now());
+    let method = known(request.method());
+    let span = tracing::info_span!(
+        "request",
+        method,
+        route = route.path,
+        request_id = id.as_str(),
+        status = tracing::field::Empty,
+    );
+    request.extensions_mut().insert(id.clone());
+    let mut response = answer(&edge, route, request, next).instrument(span.clone()).await;
+    finish(route, &id, &mut response);
+    let status = response.status();
+    span.record("status", status.as_u16());
+    span.in_scope(|| log(&response));
+    edge.metrics.count(method, route.path, status, begin.elapsed());
+    Ok(response)
+}
+
+async fn answer(
+    edge: &Edge,
+    route: &'static Route,
+    request: ServiceRequest,
+    next: Next<BoxBody>,
+) -> ServiceResponse<BoxBody> {
+    if let Some(Access::Scope(_)) = route.access(request.method().as_str()) {
+        authenticate(&edge.gateway, &request).await;
+    }
+    // Routing is over: a second handle on the request does no harm, and survives a panic.
+    let handle = request.request().clone();
+    let failed = |problem: Problem| ServiceResponse::new(handle.clone(), problem.response(None));
+    match AssertUnwindSafe(next.call(request)).catch_unwind().await {
+        Ok(Ok(response)) => response,
+        Ok(Err(error)) => ServiceResponse::from_err(error, handle.clone()),
+        Err(_) => failed(Problem::of(Code::Internal)),
+    }
+}
+
+/// A method's name, if it is one of those that exist: whatever else is sent is not repeated in log and metrics.
+fn known(method: &Method) -> &'static str {
+    const NAMES: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
+    NAMES.into_iter().find(|name| *name == method.as_str()).unwrap_or("OTHER")
+}
+
+/// Puts the last touches to an answer.
+fn finish(route: &Route, id: &RequestId, response: &mut ServiceResponse<BoxBody>) {
+    rewrite_problem(id, response);
+    let cross_origin = if route.is_cross_origin { allowed_origin(response) } else { None };
+    let headers = response.headers_mut();
+    let mut default = |name: HeaderName, value: &'static str| {
+        if !headers.contains_key(&name) {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+    };
+    default(CACHE_CONTROL, "no-store");
+    default(CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'");
+    default(REFERRER_POLICY, "no-referrer");
+    default(X_CONTENT_TYPE_OPTIONS, "nosniff");
+    default(X_FRAME_OPTIONS, "DENY");
+    default(PERMISSIONS_POLICY, "camera=(), geolocation=(), microphone=(), browsing-topics=()");
+    if let Ok(id) = HeaderValue::from_str(id.as_str()) {
+        headers.insert(X_REQUEST_ID, id);
+    }
+    if route.is_cross_origin {
+        put_cross_origin(cross_origin, headers);
+    }
+}
+
+/// Problems get the request's id; errors that the framework answered become problems.
+fn rewrite_problem(id: &RequestId, response: &mut ServiceResponse<BoxBody>) {
+    let known = response.response().extensions().get::<Problem>().cloned();
+    let status = response.status();
+    let problem = known.or_else(|| {
+        let is_foreign = !response.headers().contains_key(CONTENT_TYPE)
+            || response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/plain"));
+        let is_error = status.is_client_error() || status.is_server_error();
+        (is_error && is_foreign).then(|| Problem::of(foreign(status)))
+    });
+    let is_page = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    if let Some(problem) = problem.filter(|_| !is_page) {
+        let mut whole = problem.response(Some(id.as_str()));
+        for (name, value) in response.headers() {
+            if !whole.headers().contains_key(name) {
+                whole.headers_mut().append(name.clone(), value.clone());
+            }
+        }
+        *response.response_mut() = whole;
+    }
+}
+
+/// The code of an error that the framework answered by itself.
+fn foreign(status: StatusCode) -> Code {
+    match status.as_u16() {
+        404 => Code::NotFound,
+        405 => Code::MethodNotAllowed,
+        406 => Code::NotAcceptable,
+        413 => Code::PayloadTooLarge,
+        415 => Code::UnsupportedMediaType,
+        400..=499 => Code::MalformedJson,
+        _ => Code::Internal,
+    }
+}
+
+/// The page's origin, if it may read the answer.
+fn allowed_origin(response: &ServiceResponse<BoxBody>) -> Option<HeaderValue> {
+    let request = response.request();
+    let gateway = request.app_data::<actix_web::web::Data<app::Gateway>>()?;
+    origin::admit(request, gateway, None).ok()?;
+    origin::origin(request).ok()?.and_then(|origin| HeaderValue::from_str(origin).ok())
+}
+
+/// Lets the page read the answer (Fetch §3.2). No credentials: nothing here knows a person by a cookie.
+fn put_cross_origin(origin: Option<HeaderValue>, headers: &mut HeaderMap) {
+    headers.insert(VARY, HeaderValue::from_static("Origin, Sec-GPC"));
+    if let Some(origin) = origin {
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(idempotency::REPLAYED));
+    }
+}
+
+/// Says once how a request ended: faults of ours with their cause, everything else for those who want to see it.
+fn log(response: &ServiceResponse<BoxBody>) {
+    let status = response.status().as_u16();
+    if !response.status().is_server_error() {
+        tracing::debug!(status, "answered");
+        return;
+    }
+    let extensions = response.response().extensions();
+    match extensions.get::<Problem>().and_then(Problem::cause) {
+        Some(cause) => tracing::error!(status, cause = %cause, "failed"),
+        None => tracing::error!(status, "failed"),
+    }
+}

@@ -1,0 +1,3 @@
+//! OAuth 2.0 for programs.
+
+pub mod token;

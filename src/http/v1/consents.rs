@@ -1,0 +1,4 @@
+//! What persons allow and forbid.
+
+pub mod capture;
+pub mod preflight;

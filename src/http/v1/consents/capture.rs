@@ -1,0 +1,394 @@
+//! `POST /v1/consents`: a person gives, refuses, takes back or objects; nothing is acknowledged before it is durable.
+
+use std::collections::BTreeMap;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use app::{Choice, ChoiceKind, Code, ConsentPost, Fault, Gateway, Idempotency, PersonRequest, Receipt, Who};
+use kernel::authz::CaptureConsent;
+use kernel::consent::{Action, EventKind, Evidence, Presentation};
+use kernel::form::FormId;
+use kernel::notice::NoticeDigest;
+use kernel::time::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use validator::{Validate, ValidationError};
+
+use crate::http::authenticate::Anyone;
+use crate::http::bounded::Bounded;
+use crate::http::json::Valid;
+use crate::http::problem::Problem;
+use crate::http::v1::subject::Subject;
+use crate::http::{gpc, idempotency, origin};
+
+/// What a person chose, and how.
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({
+    "form": "newsletter",
+    "subject": {"email": "anna@example.org"},
+    "notice": "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "locale": "en",
+    "region": "DE",
+    "captured_at": "2026-11-22T18:30:00Z",
+    "evidence": {"action": "checkbox_ticked", "default_state": "unchecked", "presentation": "separate"},
+    "choices": [{"purpose": "email_marketing", "choice": "give"}]
+}))]
+pub struct ConsentBody {
+    /// The form; needed to give or refuse.
+    #[schema(value_type = String, max_length = 64, pattern = "^[a-z][a-z0-9_-]*$", required = false)]
+    form: Option<FormId>,
+    /// The person; or `token`.
+    #[validate(nested)]
+    #[schema(nullable = false)]
+    subject: Option<Subject>,
+    /// The withdrawal token of a receipt, in place of `subject`: it only takes back.
+    #[validate(length(max = 256, code = "too_long"))]
+    #[schema(max_length = 256, nullable = false)]
+    token: Option<String>,
+    /// The digest of the notice that was shown; needed to give or refuse.
+    #[schema(value_type = String, pattern = "^sha256:[0-9a-f]{64}$", required = false)]
+    notice: Option<NoticeDigest>,
+    /// The language it was shown in (BCP 47).
+    #[validate(length(max = 35, code = "too_long"))]
+    #[schema(max_length = 35, nullable = false)]
+    locale: Option<String>,
+    /// The region the person declared (ISO 3166).
+    #[validate(length(max = 6, code = "too_long"))]
+    #[schema(max_length = 6, nullable = false)]
+    region: Option<String>,
+    /// When the person acted; needed to give.
+    #[schema(value_type = String, format = DateTime, required = false)]
+    captured_at: Option<Timestamp>,
+    /// How the person acted; needed to give.
+    #[validate(nested)]
+    #[schema(nullable = false)]
+    evidence: Option<EvidenceBody>,
+    /// One choice a purpose.
+    #[serde(default)]
+    #[validate(nested)]
+    #[schema(value_type = Vec<ChoiceBody>, max_items = 64, required = false)]
+    choices: Bounded<ChoiceBody, 0, 64>,
+    /// What the person asks for as a whole.
+    #[serde(default)]
+    #[schema(value_type = Vec<RequestBody>, max_items = 8, required = false)]
+    requests: Bounded<RequestBody, 0, 8>,
+    /// The form's further fields, by attribute.
+    #[serde(default)]
+    #[validate(length(max = 32, code = "too_many"), custom(function = "are_short"))]
+    #[schema(required = false)]
+    fields: BTreeMap<String, String>,
+    /// The birth year or date, `YYYY` or `YYYY-MM-DD`.
+    #[validate(length(max = 10, code = "too_long"))]
+    #[schema(max_length = 10, pattern = "^[0-9]{4}(-[0-9]{2}-[0-9]{2})?$", nullable = false)]
+    birth: Option<String>,
+}
+
+impl std::fmt::Debug for ConsentBody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ConsentBody(..)")
+    }
+}
+
+/// How a person acted.
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EvidenceBody {
+    /// What the person did.
+    #[schema(value_type = ActionBody)]
+    action: Action,
+    /// How the choice stood before the person acted.
+    default_state: DefaultState,
+    /// Whether the question stood by itself.
+    #[schema(value_type = PresentationBody)]
+    presentation: Presentation,
+    /// Whether a service was made to depend on it.
+    #[serde(default)]
+    #[schema(required = false)]
+    conditional_on_service: bool,
+    /// The labels of the options offered.
+    #[serde(default)]
+    #[validate(length(max = 20, code = "too_many"), custom(function = "are_labels"))]
+    #[schema(max_items = 20, required = false)]
+    options: Vec<String>,
+    /// Steps to accept.
+    #[schema(nullable = false)]
+    steps_accept: Option<u8>,
+    /// Steps to decline.
+    #[schema(nullable = false)]
+    steps_decline: Option<u8>,
+    /// The page, without query and fragment.
+    #[validate(length(max = 2048, code = "too_long"))]
+    #[schema(max_length = 2048, nullable = false)]
+    page: Option<String>,
+    /// The express statement of an explicit consent.
+    #[validate(length(max = 2000, code = "too_long"))]
+    #[schema(max_length = 2000, nullable = false)]
+    statement: Option<String>,
+}
+
+/// How a choice stood before the person acted.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DefaultState {
+    /// Empty.
+    Unchecked,
+    /// Made beforehand: never consent.
+    Checked,
+}
+
+/// What a person did. Only the first four are clear affirmative acts.
+#[derive(ToSchema)]
+#[schema(as = Action, rename_all = "snake_case")]
+#[expect(dead_code, reason = "describes the kernel's enum in the API document")]
+pub(crate) enum ActionBody {
+    CheckboxTicked,
+    Button,
+    Signed,
+    OralRecorded,
+    CloseBanner,
+    Hover,
+    Scroll,
+    Mute,
+    ContinueBrowsing,
+    AcceptTerms,
+    NavigateAway,
+}
+
+/// Whether a question stood by itself.
+#[derive(ToSchema)]
+#[schema(as = Presentation, rename_all = "snake_case")]
+#[expect(dead_code, reason = "describes the kernel's enum in the API document")]
+pub(crate) enum PresentationBody {
+    Separate,
+    BundledWithTerms,
+}
+
+/// The choice for one purpose.
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChoiceBody {
+    /// The purpose.
+    #[validate(length(max = 64, code = "too_long"))]
+    #[schema(max_length = 64, example = "email_marketing")]
+    purpose: String,
+    /// What the person chose.
+    choice: ChoiceKindBody,
+    /// Whether a grant is explicit (GDPR Art. 9(2)(a)).
+    #[serde(default)]
+    #[schema(required = false)]
+    explicit: bool,
+}
+
+/// What a person chooses.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = ChoiceKind)]
+pub enum ChoiceKindBody {
+    /// Yes.
+    Give,
+    /// No.
+    Refuse,
+    /// No longer.
+    Withdraw,
+}
+
+/// What a person asks for as a whole.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = PersonRequest)]
+pub enum RequestBody {
+    /// Object to direct marketing (GDPR Art. 21(2)).
+    ObjectDirectMarketing,
+    /// Opt out of sale and sharing (CCPA 1798.120).
+    OptOutSaleShare,
+    /// Limit the use of sensitive information (CCPA 1798.121).
+    LimitSensitive,
+    /// Take every consent back.
+    WithdrawAll,
+}
+
+fn are_short(fields: &BTreeMap<String, String>) -> Result<(), ValidationError> {
+    let is_short = |(name, value): (&String, &String)| name.len() <= 64 && value.chars().count() <= 256;
+    if fields.iter().all(is_short) { Ok(()) } else { Err(ValidationError::new("too_long")) }
+}
+
+fn are_labels(labels: &[String]) -> Result<(), ValidationError> {
+    if labels.iter().all(|label| label.chars().count() <= 200) { Ok(()) } else { Err(ValidationError::new("too_long")) }
+}
+
+impl ConsentBody {
+    fn into_post(self, gpc: bool, idempotency: Option<Idempotency>) -> Result<ConsentPost, Problem> {
+        let who = match (self.subject, self.token) {
+            (Some(subject), None) => Who::Identified { email: subject.email, customer_id: subject.customer_id },
+            (None, Some(token)) => Who::Token(token),
+            (None, None) => return Err(Problem::fault("/subject", Code::MissingField)),
+            (Some(_), Some(_)) => {
+                let detail = "name the person by `subject` or by `token`, not by both";
+                return Err(Problem::invalid(vec![Fault::saying("/token", Code::InvalidField, detail)]));
+            }
+        };
+        let shown_in = self.locale.clone().unwrap_or_default();
+        Ok(ConsentPost {
+            form: self.form,
+            who,
+            notice: self.notice,
+            locale: self.locale,
+            region: self.region,
+            captured_at: self.captured_at,
+            evidence: self.evidence.map(|evidence| evidence.into_evidence(shown_in)),
+            choices: self.choices.into_iter().map(Choice::from).collect(),
+            requests: self.requests.into_iter().map(PersonRequest::from).collect(),
+            fields: self.fields,
+            gpc,
+            birth: self.birth,
+            idempotency,
+        })
+    }
+}
+
+impl EvidenceBody {
+    fn into_evidence(self, locale: String) -> Evidence {
+        // A query or fragment of a page may hold personal data.
+        let bare = |page: String| page.split(['?', '#']).next().unwrap_or_default().to_owned();
+        Evidence {
+            action: self.action,
+            preselected: matches!(self.default_state, DefaultState::Checked),
+            presentation: self.presentation,
+            conditional_on_service: self.conditional_on_service,
+            options: self.options,
+            steps_accept: self.steps_accept,
+            steps_decline: self.steps_decline,
+            statement: self.statement,
+            locale,
+            page: self.page.map(bare),
+        }
+    }
+}
+
+impl From<ChoiceBody> for Choice {
+    fn from(body: ChoiceBody) -> Self {
+        let choice = match body.choice {
+            ChoiceKindBody::Give => ChoiceKind::Give,
+            ChoiceKindBody::Refuse => ChoiceKind::Refuse,
+            ChoiceKindBody::Withdraw => ChoiceKind::Withdraw,
+        };
+        Self { purpose: body.purpose, choice, explicit: body.explicit }
+    }
+}
+
+impl From<RequestBody> for PersonRequest {
+    fn from(body: RequestBody) -> Self {
+        match body {
+            RequestBody::ObjectDirectMarketing => Self::ObjectDirectMarketing,
+            RequestBody::OptOutSaleShare => Self::OptOutSaleShare,
+            RequestBody::LimitSensitive => Self::LimitSensitive,
+            RequestBody::WithdrawAll => Self::WithdrawAll,
+        }
+    }
+}
+
+/// What the person gets back.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Receipt, example = json!({
+    "receipt": "0f1e2d3c4b5a69788796a5b4c3d2e1f0",
+    "recorded_at": "2026-11-22T18:30:01.250Z",
+    "events": [{"event": "GRANT_CONFIRMED", "purpose": "email_marketing"}],
+    "withdrawal_token": "w1_5f2b8a3c9d1e4f60718293a4b5c6d7e8000102030405060708090a0b0c0d0e0f",
+    "gpc_processed": false
+}))]
+pub struct ReceiptBody {
+    /// The receipt.
+    receipt: String,
+    /// When it was recorded.
+    #[schema(format = DateTime)]
+    recorded_at: String,
+    /// What was recorded.
+    events: Vec<EventBody>,
+    /// With it the person takes consent back, without a login.
+    withdrawal_token: String,
+    /// Whether a Global Privacy Control signal was processed.
+    gpc_processed: bool,
+    /// What to show the person then (11 CCR §7025(c)(6)).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    gpc_display: Option<&'static str>,
+}
+
+/// One recorded event.
+#[derive(Serialize, ToSchema)]
+#[schema(as = RecordedEvent)]
+pub struct EventBody {
+    /// What happened.
+    #[schema(value_type = String, example = "GRANT_CONFIRMED")]
+    event: EventKind,
+    /// For which purpose, where it is about one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false, example = "email_marketing")]
+    purpose: Option<String>,
+}
+
+impl std::fmt::Debug for ReceiptBody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ReceiptBody(..)")
+    }
+}
+
+impl std::fmt::Debug for EventBody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("EventBody(..)")
+    }
+}
+
+impl ReceiptBody {
+    /// The answer to a post that was recorded.
+    pub(crate) fn respond(receipt: Receipt) -> HttpResponse {
+        let mut response = HttpResponse::Created();
+        if receipt.replayed {
+            response.insert_header((idempotency::REPLAYED, "true"));
+        }
+        response.json(Self {
+            receipt: receipt.receipt.to_string(),
+            recorded_at: receipt.recorded_at.to_string(),
+            events: receipt
+                .events
+                .into_iter()
+                .map(|(event, purpose)| EventBody { event, purpose: purpose.map(String::from) })
+                .collect(),
+            withdrawal_token: receipt.withdrawal_token,
+            gpc_processed: receipt.gpc_processed,
+            gpc_display: receipt.gpc_processed.then_some(gpc::DISPLAY),
+        })
+    }
+}
+
+/// Records what a person chose.
+#[utoipa::path(
+    post,
+    path = "/v1/consents",
+    operation_id = "capture_consents",
+    tag = "persons",
+    description = "Records what a person gives, refuses, takes back or objects to. A post with any fault stores nothing. No login: a person acts \
+        for themself; with the token of a receipt only taking back is possible.",
+    params(
+        ("Sec-GPC" = Option<String>, Header, description = "Global Privacy Control: `1` opts out of sale and sharing", example = "1"),
+        ("Origin" = Option<String>, Header, description = "Sent by browsers; the form must allow it", example = "https://shop.example"),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key again is answered again and done once", max_length = 257),
+    ),
+    request_body = ConsentBody,
+    responses((status = 201, description = "Recorded", body = ReceiptBody, headers(
+        ("Idempotency-Replayed" = Option<String>, description = "`true` when this repeats an earlier answer"),
+        ("Vary" = String),
+    ))),
+)]
+pub async fn handler(
+    by: Anyone<CaptureConsent>,
+    gateway: web::Data<Gateway>,
+    request: HttpRequest,
+    body: Valid<ConsentBody>,
+) -> Result<HttpResponse, Problem> {
+    origin::admit(&request, &gateway, body.value.form.as_ref())?;
+    let gpc = gpc::is_signalled(request.headers());
+    let idempotency = idempotency::of(&request, &gateway, "public", &[&body.bytes, &[u8::from(gpc)]])?;
+    let post = body.value.into_post(gpc, idempotency)?;
+    Ok(ReceiptBody::respond(gateway.capture(&by.0, post).await?))
+}

@@ -1,0 +1,3 @@
+//! What persons were shown.
+
+pub mod show;

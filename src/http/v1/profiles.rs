@@ -1,0 +1,4 @@
+//! What recipients may read.
+
+pub mod lookup;
+pub mod pull;

@@ -1,0 +1,3 @@
+//! What sources know of persons.
+
+pub mod ingest;

@@ -1,0 +1,112 @@
+//! `POST /v1/rights-requests`: an officer carries out what a person asks for.
+
+use actix_web::http::header::LOCATION;
+use actix_web::{HttpRequest, HttpResponse, web};
+use app::{Code, Gateway, RightsKind, RightsSubject};
+use kernel::authz::HandleRights;
+use kernel::id::SubjectId;
+use serde::Deserialize;
+use utoipa::ToSchema;
+use validator::Validate;
+
+use super::view::RightsRequestBody;
+use crate::http::authenticate::Allowed;
+use crate::http::idempotency;
+use crate::http::json::Valid;
+use crate::http::problem::Problem;
+
+/// What a person asks for.
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = NewRightsRequest, example = json!({"type": "access", "subject": {"email": "anna@example.org"}}))]
+pub struct OpenBody {
+    /// What is asked for.
+    #[serde(rename = "type")]
+    kind: KindBody,
+    /// Whom it concerns.
+    #[validate(nested)]
+    subject: RightsSubjectBody,
+}
+
+/// What can be asked for.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = RightsRequestType)]
+pub enum KindBody {
+    /// Everything that is held (GDPR Art. 15).
+    Access,
+    /// Destroying everything that is held (GDPR Art. 17).
+    Erasure,
+}
+
+/// A person, by identifiers or by id.
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = RightsSubject)]
+pub struct RightsSubjectBody {
+    /// Email address.
+    #[validate(length(max = 254, code = "too_long"))]
+    #[schema(format = Email, max_length = 254, nullable = false)]
+    email: Option<String>,
+    /// The number under which a shop or CRM knows the person.
+    #[validate(length(max = 128, code = "too_long"))]
+    #[schema(max_length = 128, nullable = false)]
+    customer_id: Option<String>,
+    /// The gateway's own name for the person, in place of identifiers.
+    #[schema(value_type = String, pattern = "^[0-9a-f]{32}$", required = false)]
+    id: Option<SubjectId>,
+}
+
+impl std::fmt::Debug for RightsSubjectBody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RightsSubjectBody(..)")
+    }
+}
+
+impl RightsSubjectBody {
+    fn into_subject(self) -> Result<RightsSubject, Problem> {
+        match (self.email, self.customer_id, self.id) {
+            (None, None, Some(id)) => Ok(RightsSubject::Id(id)),
+            (None, None, None) => Err(Problem::fault("/subject", Code::MissingField)),
+            (email, customer_id, None) => Ok(RightsSubject::Identified { email, customer_id }),
+            _ => Err(Problem::fault("/subject/id", Code::InvalidField)),
+        }
+    }
+}
+
+/// Opens a request.
+#[utoipa::path(
+    post,
+    path = "/v1/rights-requests",
+    operation_id = "open_rights_request",
+    tag = "officers",
+    description = "Carries out a data subject's request. Access answers with everything that is held. Erasure destroys the person's key and rows: once it \
+        is acknowledged, no read discloses anything of the person.",
+    params(("Idempotency-Key" = Option<String>, Header, description = "The same key again is answered again and done once", max_length = 257)),
+    request_body = OpenBody,
+    responses((status = 201, description = "Carried out", body = RightsRequestBody, headers(
+        ("Location" = String, description = "The request"),
+        ("Idempotency-Replayed" = Option<String>, description = "`true` when this repeats an earlier answer"),
+    ))),
+)]
+pub async fn handler(
+    by: Allowed<HandleRights>,
+    gateway: web::Data<Gateway>,
+    request: HttpRequest,
+    body: Valid<OpenBody>,
+) -> Result<HttpResponse, Problem> {
+    let client = by.0.actor().client().map(|client| client.client.to_string()).unwrap_or_default();
+    let idempotency = idempotency::of(&request, &gateway, &client, &[&body.bytes])?;
+    let kind = match body.value.kind {
+        KindBody::Access => RightsKind::Access,
+        KindBody::Erasure => RightsKind::Erasure,
+    };
+    let subject = body.value.subject.into_subject()?;
+    let (view, replayed) = gateway.open_rights_request(&by.0, kind, subject, idempotency).await?;
+    let mut response = HttpResponse::Created();
+    response.insert_header((LOCATION, format!("/v1/rights-requests/{}", view.id)));
+    if replayed {
+        response.insert_header((idempotency::REPLAYED, "true"));
+    }
+    Ok(response.json(RightsRequestBody::from(view)))
+}

@@ -1,0 +1,12 @@
+//! What a person allowed and forbade: append-only [`event`]s, and their fold, the [`Standing`].
+
+mod event;
+mod evidence;
+mod standing;
+
+pub use event::{Assurance, Basis, ConsentEvent, EventKind, Grant};
+pub use evidence::{Action, Evidence, EvidenceFault, Presentation};
+pub use standing::{GrantStanding, PurposeStanding, Standing};
+
+#[cfg(test)]
+mod tests;

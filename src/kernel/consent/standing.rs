@@ -1,0 +1,439 @@
+//! The standing: everything a decision needs of a person, folded from the events and never edited by hand.
+//!
+//! Each fact is a maximum (or, for the first signal, a minimum) over events, so the fold does not depend on the
+//! order in which equal-aged events were applied, and a late or replayed post cannot bring a consent back: a grant
+//! counts only if it was *captured* after every denial was *received* (CAP-19, STA-12).
+
+use minicbor::{Decode, Encode};
+
+use super::event::{Assurance, ConsentEvent, EventKind, Grant};
+use crate::controller::ControllerId;
+use crate::purpose::Purpose;
+use crate::regime::Regime;
+use crate::subject::{Birth, SubjectId};
+use crate::time::Timestamp;
+
+/// The latest grant of one kind for one purpose.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct GrantStanding {
+    /// When the person acted.
+    #[n(0)]
+    pub captured_at: Timestamp,
+    /// When the gateway received it.
+    #[n(1)]
+    pub received_at: Timestamp,
+    /// Its place in the history.
+    #[n(2)]
+    pub sequence: u32,
+    /// What it rests on.
+    #[n(3)]
+    pub grant: Grant,
+}
+
+/// What is known of one purpose.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+pub struct PurposeStanding {
+    /// The latest confirmed grant.
+    #[n(0)]
+    pub confirmed: Option<GrantStanding>,
+    /// The latest soft opt-in.
+    #[n(1)]
+    pub soft: Option<GrantStanding>,
+    /// The latest implied consent.
+    #[n(2)]
+    pub implied: Option<GrantStanding>,
+    /// When the latest unconfirmed request was captured.
+    #[n(3)]
+    pub requested_at: Option<Timestamp>,
+    /// When the latest void grant was received.
+    #[n(4)]
+    pub invalid_at: Option<Timestamp>,
+    /// When the latest refusal was received.
+    #[n(5)]
+    pub refused_at: Option<Timestamp>,
+    /// When the latest withdrawal was received.
+    #[n(6)]
+    pub withdrawn_at: Option<Timestamp>,
+    /// When a parent last authorised.
+    #[n(7)]
+    pub parent_authorised_at: Option<Timestamp>,
+}
+
+impl PurposeStanding {
+    /// When the latest denial of this purpose, a refusal or a withdrawal, was received.
+    #[must_use]
+    pub fn denied_at(&self) -> Option<Timestamp> {
+        self.refused_at.max(self.withdrawn_at)
+    }
+}
+
+/// The fold of one subject's consent events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    subject: SubjectId,
+    facts: Facts,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+struct Facts {
+    #[n(0)]
+    events: u32,
+    #[n(1)]
+    regimes: Vec<Regime>,
+    #[n(2)]
+    purposes: Vec<NamedPurpose>,
+    #[n(3)]
+    objected_at: Option<Timestamp>,
+    #[n(4)]
+    restricted_at: Option<Timestamp>,
+    #[n(5)]
+    lifted_at: Option<Timestamp>,
+    #[n(6)]
+    opted_out_at: Option<Timestamp>,
+    #[n(7)]
+    gpc_first_at: Option<Timestamp>,
+    #[n(8)]
+    limited_at: Option<Timestamp>,
+    #[n(9)]
+    step_1_at: Option<Timestamp>,
+    #[n(10)]
+    step_2_own_at: Option<Timestamp>,
+    #[n(11)]
+    step_2_parent_at: Option<Timestamp>,
+    #[n(12)]
+    step_2_conflict_at: Option<Timestamp>,
+    #[n(13)]
+    birth: Option<Birth>,
+    #[n(14)]
+    birth_at: Option<Timestamp>,
+    #[n(15)]
+    parent_authorised_at: Option<Timestamp>,
+    #[n(16)]
+    erased_at: Option<Timestamp>,
+    #[n(17)]
+    withdrawn_all_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+struct NamedPurpose {
+    #[n(0)]
+    purpose: Purpose,
+    #[n(1)]
+    standing: PurposeStanding,
+}
+
+fn later(fact: &mut Option<Timestamp>, at: Timestamp) {
+    *fact = Some(fact.map_or(at, |known| known.max(at)));
+}
+
+fn earlier(fact: &mut Option<Timestamp>, at: Timestamp) {
+    *fact = Some(fact.map_or(at, |known| known.min(at)));
+}
+
+impl Standing {
+    /// Bytes of a sealed standing's plain form that this version reads.
+    pub(crate) const FORMAT: u8 = 1;
+
+    /// A person of whom nothing is known: nothing is permitted in opt-in regimes (GDPR Art. 25(2)).
+    #[must_use]
+    pub fn of(subject: SubjectId) -> Self {
+        Self { subject, facts: Facts::default() }
+    }
+
+    /// The fold of a whole history, in the order of its sequence.
+    #[must_use]
+    pub fn fold<'a>(subject: SubjectId, events: impl IntoIterator<Item = &'a ConsentEvent>) -> Self {
+        let mut standing = Self::of(subject);
+        for event in events {
+            standing.apply(event);
+        }
+        standing
+    }
+
+    /// Takes one more event into account.
+    pub fn apply(&mut self, event: &ConsentEvent) {
+        let received = event.received_at;
+        self.facts.events = self.facts.events.max(event.sequence.saturating_add(1));
+        match event.kind {
+            EventKind::Objected => later(&mut self.facts.objected_at, received),
+            EventKind::Restricted => later(&mut self.facts.restricted_at, received),
+            EventKind::RestrictionLifted => later(&mut self.facts.lifted_at, received),
+            EventKind::OptOutSaleShare => later(&mut self.facts.opted_out_at, received),
+            EventKind::SignalGpc => earlier(&mut self.facts.gpc_first_at, received),
+            EventKind::LimitSpi => later(&mut self.facts.limited_at, received),
+            EventKind::Erased => later(&mut self.facts.erased_at, received),
+            EventKind::OptInStep1 => later(&mut self.facts.step_1_at, event.captured_at),
+            EventKind::OptInStep2 => self.apply_step_2(event),
+            EventKind::RegimeDeclared => self.apply_regime(event),
+            EventKind::BirthDeclared => self.apply_birth(event),
+            EventKind::ParentAuthorised if event.purpose.is_none() => {
+                later(&mut self.facts.parent_authorised_at, received);
+            }
+            // The decision computes both at the read; the events are history.
+            EventKind::Expired | EventKind::AgeAttained => {}
+            EventKind::GrantRequested
+            | EventKind::GrantConfirmed
+            | EventKind::GrantInvalid
+            | EventKind::SoftOptInBasis
+            | EventKind::ImpliedBasis
+            | EventKind::Refused
+            | EventKind::Withdrawn
+            | EventKind::ParentAuthorised => self.apply_to_purpose(event),
+        }
+    }
+
+    fn apply_to_purpose(&mut self, event: &ConsentEvent) {
+        let Some(purpose) = &event.purpose else {
+            // A withdrawal or refusal that names no purpose concerns them all (STA-14); a grant must name its own.
+            if matches!(event.kind, EventKind::Withdrawn | EventKind::Refused) {
+                later(&mut self.facts.withdrawn_all_at, event.received_at);
+            }
+            return;
+        };
+        match self.facts.purposes.binary_search_by(|named| named.purpose.cmp(purpose)) {
+            Ok(at) => {
+                if let Some(named) = self.facts.purposes.get_mut(at) {
+                    apply_purpose_event(&mut named.standing, event);
+                }
+            }
+            Err(at) => {
+                let mut standing = PurposeStanding::default();
+                apply_purpose_event(&mut standing, event);
+                self.facts.purposes.insert(at, NamedPurpose { purpose: purpose.clone(), standing });
+            }
+        }
+    }
+
+    fn apply_step_2(&mut self, event: &ConsentEvent) {
+        // A second step without its first has no effect (11 CCR §7028(a)).
+        if self.facts.step_1_at.is_none_or(|first| first > event.captured_at) {
+            return;
+        }
+        if event.by_parent {
+            later(&mut self.facts.step_2_parent_at, event.captured_at);
+        } else {
+            later(&mut self.facts.step_2_own_at, event.captured_at);
+        }
+        if event.conflict_notice {
+            later(&mut self.facts.step_2_conflict_at, event.captured_at);
+        }
+        // The first step is used up: the next opt-in needs its own.
+        self.facts.step_1_at = None;
+    }
+
+    fn apply_regime(&mut self, event: &ConsentEvent) {
+        let Some(regime) = event.regime else { return };
+        // Regimes add up: a person who moves keeps the protection of both laws.
+        if let Err(at) = self.facts.regimes.binary_search(&regime) {
+            self.facts.regimes.insert(at, regime);
+        }
+        // A known regime replaces the assumption of the strictest.
+        if self.facts.regimes.len() > 1 {
+            self.facts.regimes.retain(|known| *known != Regime::Unknown);
+        }
+    }
+
+    fn apply_birth(&mut self, event: &ConsentEvent) {
+        if self.facts.birth_at.is_none_or(|known| event.received_at >= known) {
+            self.facts.birth = event.birth.or(self.facts.birth);
+            self.facts.birth_at = Some(event.received_at);
+        }
+    }
+
+    /// Whose standing it is.
+    #[must_use]
+    pub const fn subject(&self) -> SubjectId {
+        self.subject
+    }
+
+    /// How many events it folds; the sequence of the next one.
+    #[must_use]
+    pub const fn next_sequence(&self) -> u32 {
+        self.facts.events
+    }
+
+    /// The regimes that apply, the strictest where none is known.
+    #[must_use]
+    pub fn regimes(&self) -> &[Regime] {
+        if self.facts.regimes.is_empty() { &[Regime::Unknown] } else { &self.facts.regimes }
+    }
+
+    /// Whether this regime was declared.
+    #[must_use]
+    pub fn has_regime(&self, regime: Regime) -> bool {
+        self.facts.regimes.binary_search(&regime).is_ok()
+    }
+
+    /// What is known of a purpose.
+    #[must_use]
+    pub fn purpose(&self, purpose: &Purpose) -> Option<&PurposeStanding> {
+        let at = self.facts.purposes.binary_search_by(|named| named.purpose.cmp(purpose)).ok()?;
+        self.facts.purposes.get(at).map(|named| &named.standing)
+    }
+
+    /// Every purpose of which something is known.
+    pub fn purposes(&self) -> impl Iterator<Item = (&Purpose, &PurposeStanding)> {
+        self.facts.purposes.iter().map(|named| (&named.purpose, &named.standing))
+    }
+
+    /// When a withdrawal of everything was received (STA-14).
+    #[must_use]
+    pub const fn withdrawn_all_at(&self) -> Option<Timestamp> {
+        self.facts.withdrawn_all_at
+    }
+
+    /// When the latest denial of this purpose, by name or of everything, was received.
+    #[must_use]
+    pub fn denied_at(&self, purpose: &Purpose) -> Option<Timestamp> {
+        self.purpose(purpose).and_then(PurposeStanding::denied_at).max(self.facts.withdrawn_all_at)
+    }
+
+    /// The latest confirmed grant of a purpose, if it was captured after every denial was received.
+    #[must_use]
+    pub fn effective(&self, purpose: &Purpose) -> Option<&GrantStanding> {
+        let denied = self.denied_at(purpose);
+        self.purpose(purpose)?.confirmed.as_ref().filter(|grant| denied.is_none_or(|at| grant.captured_at > at))
+    }
+
+    /// When the person objected to direct marketing (GDPR Art. 21(2)).
+    #[must_use]
+    pub const fn objected_at(&self) -> Option<Timestamp> {
+        self.facts.objected_at
+    }
+
+    /// Since when processing is restricted (GDPR Art. 18); at equal times the restriction holds.
+    #[must_use]
+    pub fn restricted_at(&self) -> Option<Timestamp> {
+        self.facts.restricted_at.filter(|at| self.facts.lifted_at.is_none_or(|lifted| lifted <= *at))
+    }
+
+    /// Since when the use of sensitive information is limited (CCPA 1798.121).
+    #[must_use]
+    pub const fn limited_at(&self) -> Option<Timestamp> {
+        self.facts.limited_at
+    }
+
+    /// Whether the person was erased.
+    #[must_use]
+    pub const fn is_erased(&self) -> bool {
+        self.facts.erased_at.is_some()
+    }
+
+    /// When the first Global Privacy Control signal was received.
+    #[must_use]
+    pub const fn gpc_at(&self) -> Option<Timestamp> {
+        self.facts.gpc_first_at
+    }
+
+    /// Whether sale and sharing are opted out of: an opt-out that no later two-step opt-in lifted, or a signal that
+    /// no later two-step opt-in with a notice of the conflict overrides. A signal that merely stops being sent
+    /// changes nothing (11 CCR §7025(c)(3), (5), §7028).
+    #[must_use]
+    pub fn opted_out_of_sale(&self) -> Option<Timestamp> {
+        let facts = &self.facts;
+        let opted_in = facts.step_2_own_at.max(facts.step_2_parent_at);
+        let by_request = facts.opted_out_at.filter(|out| opted_in.is_none_or(|step| step <= *out));
+        let by_signal = facts.gpc_first_at.filter(|gpc| facts.step_2_conflict_at.is_none_or(|step| step <= *gpc));
+        match (by_request, by_signal) {
+            (Some(request), Some(signal)) => Some(request.min(signal)),
+            (request, signal) => request.or(signal),
+        }
+    }
+
+    /// Whether the person opted in to sale and sharing in two steps, by themself or by a parent, after any opt-out.
+    #[must_use]
+    pub fn opted_in_to_sale(&self, by_parent: bool) -> bool {
+        let step = if by_parent { self.facts.step_2_parent_at } else { self.facts.step_2_own_at };
+        step.is_some() && self.opted_out_of_sale().is_none()
+    }
+
+    /// What is known of the birth date.
+    #[must_use]
+    pub const fn birth(&self) -> Option<Birth> {
+        self.facts.birth
+    }
+
+    /// Whether a holder of parental responsibility authorised this purpose or all.
+    #[must_use]
+    pub fn parent_authorised(&self, purpose: &Purpose) -> bool {
+        self.facts.parent_authorised_at.is_some()
+            || self.purpose(purpose).is_some_and(|known| known.parent_authorised_at.is_some())
+    }
+
+    /// The compact form that is sealed.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = vec![Self::FORMAT];
+        // INVARIANT: writing to a Vec cannot fail; an empty result would not open again and refuse.
+        if minicbor::encode(&self.facts, &mut bytes).is_err() {
+            bytes.clear();
+        }
+        bytes
+    }
+
+    /// Reads the compact form back for its subject.
+    pub(crate) fn from_bytes(subject: SubjectId, bytes: &[u8]) -> Option<Self> {
+        let (format, body) = bytes.split_first()?;
+        if *format != Self::FORMAT {
+            return None;
+        }
+        minicbor::decode(body).ok().map(|facts| Self { subject, facts })
+    }
+}
+
+fn apply_purpose_event(standing: &mut PurposeStanding, event: &ConsentEvent) {
+    let received = event.received_at;
+    match event.kind {
+        EventKind::GrantConfirmed => keep_latest(&mut standing.confirmed, event),
+        EventKind::SoftOptInBasis => keep_latest(&mut standing.soft, event),
+        EventKind::ImpliedBasis => keep_latest(&mut standing.implied, event),
+        EventKind::GrantRequested => later(&mut standing.requested_at, event.captured_at),
+        EventKind::GrantInvalid => later(&mut standing.invalid_at, received),
+        EventKind::Refused => later(&mut standing.refused_at, received),
+        EventKind::Withdrawn => later(&mut standing.withdrawn_at, received),
+        EventKind::ParentAuthorised => later(&mut standing.parent_authorised_at, received),
+        _ => {}
+    }
+}
+
+/// Keeps the grant that was captured last; of two captured together, the one that allows less.
+fn keep_latest(known: &mut Option<GrantStanding>, event: &ConsentEvent) {
+    let Some(grant) = &event.grant else { return };
+    let candidate = GrantStanding {
+        captured_at: event.captured_at,
+        received_at: event.received_at,
+        sequence: event.sequence,
+        grant: grant.clone(),
+    };
+    let newer = known.as_ref().is_none_or(|known| rank(&candidate) >= rank(known));
+    if newer {
+        *known = Some(candidate);
+    }
+}
+
+/// Later capture first; then the protective side: lower assurance, not explicit, older version, sooner end.
+fn rank(standing: &GrantStanding) -> impl Ord + use<> {
+    let grant = &standing.grant;
+    (
+        standing.captured_at,
+        std::cmp::Reverse((
+            grant.assurance,
+            grant.explicit,
+            grant.purpose_version,
+            grant.valid_until.unwrap_or(Timestamp::from_millis(i64::MAX)),
+        )),
+    )
+}
+
+impl GrantStanding {
+    /// Whether the notice named this controller.
+    #[must_use]
+    pub fn names(&self, controller: &ControllerId) -> bool {
+        self.grant.controllers.contains(controller)
+    }
+
+    /// How sure it is that the person acted.
+    #[must_use]
+    pub const fn assurance(&self) -> Assurance {
+        self.grant.assurance
+    }
+}

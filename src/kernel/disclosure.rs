@@ -1,0 +1,45 @@
+//! The only door for personal data.
+//!
+//! [`Gathering`] takes one permit a person, opens what the permit names and nothing else, minimises it and puts a
+//! pseudonym on it. [`Disclosure::release`] records the whole page and only then hands over the [`PermittedBatch`],
+//! the only type that encoders take. "Recorded before released" is an ordering in one function.
+
+mod batch;
+mod copy;
+mod gather;
+mod minimise;
+mod record;
+
+pub use batch::{Cell, Column, PermittedBatch, PermittedRow};
+pub use copy::{CopiedAttribute, PersonalCopy};
+pub use gather::Gathering;
+pub use record::{DisclosureLog, DisclosureRecord};
+
+/// A gathered page that nobody may see yet.
+#[must_use]
+#[derive(Debug)]
+pub struct Disclosure {
+    record: DisclosureRecord,
+    batch: PermittedBatch,
+}
+
+impl Disclosure {
+    pub(crate) const fn new(record: DisclosureRecord, batch: PermittedBatch) -> Self {
+        Self { record, batch }
+    }
+
+    /// What will be recorded.
+    #[must_use]
+    pub const fn record(&self) -> &DisclosureRecord {
+        &self.record
+    }
+
+    /// Records the disclosure, and only when that is durable hands the attributes over.
+    ///
+    /// # Errors
+    /// Those of the log: then nothing is handed over.
+    pub async fn release<L: DisclosureLog>(self, log: &L) -> Result<PermittedBatch, L::Error> {
+        log.record(self.record).await?;
+        Ok(self.batch)
+    }
+}

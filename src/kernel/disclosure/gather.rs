@@ -1,0 +1,288 @@
+//! Gathering a page: one permit a person, and only what it names is opened.
+
+use roaring::RoaringTreemap;
+
+use super::batch::{Column, PermittedBatch};
+use super::minimise::{Served, minimise};
+use super::record::DisclosureRecord;
+use super::Disclosure;
+use crate::attribute::{LIFECYCLE_STAGES, ServedForm};
+use crate::decision::{Ask, Decision, Permit, Refusal, decide};
+use crate::id::PullId;
+use crate::policy::ValidPolicy;
+use crate::pseudonym::{Pseudonym, Pseudonymiser};
+use crate::seal::{Keyring, OpenError, SealedRecord, SealedSubject, SubjectKey};
+use crate::time::Timestamp;
+
+/// A page in the making.
+pub struct Gathering<'a> {
+    policy: &'a ValidPolicy,
+    keyring: &'a Keyring,
+    ask: &'a Ask,
+    pseudonymiser: Option<Pseudonymiser>,
+    pull: PullId,
+    page: u32,
+    now: Timestamp,
+    /// Indexes of the asked attributes that have a column.
+    served: Vec<usize>,
+    rows: Vec<(Pseudonym, u32)>,
+    cells: Vec<Served>,
+    bitmap: RoaringTreemap,
+    refused: [u64; Refusal::ALL.len() + 1],
+}
+
+impl std::fmt::Debug for Gathering<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gathering").field("rows", &self.rows.len()).finish_non_exhaustive()
+    }
+}
+
+impl<'a> Gathering<'a> {
+    /// Begins a page of an ask.
+    #[must_use]
+    pub fn new(
+        policy: &'a ValidPolicy,
+        keyring: &'a Keyring,
+        ask: &'a Ask,
+        (pull, page): (PullId, u32),
+        now: Timestamp,
+    ) -> Self {
+        let plan = &ask.plan;
+        let pseudonymiser = plan
+            .recipient_rule
+            .as_ref()
+            .map(|rule| keyring.pseudonymiser(&plan.recipient, &plan.purpose, rule.epoch));
+        let minimised: Vec<_> = ask.minimised().collect();
+        let served = plan
+            .attributes
+            .iter()
+            .enumerate()
+            .filter(|(_, asked)| !minimised.contains(&&asked.name))
+            .map(|(at, _)| at)
+            .collect();
+        Self {
+            policy,
+            keyring,
+            ask,
+            pseudonymiser,
+            pull,
+            page,
+            now,
+            served,
+            rows: Vec::new(),
+            cells: Vec::new(),
+            bitmap: RoaringTreemap::new(),
+            refused: [0; Refusal::ALL.len() + 1],
+        }
+    }
+
+    /// Makes room for some persons.
+    pub fn reserve(&mut self, persons: usize) {
+        self.rows.reserve(persons);
+        self.cells.reserve(persons.saturating_mul(self.served.len()));
+    }
+
+    /// Decides about one stored person and, if permitted, takes the permitted attributes in. `position` is the
+    /// person's place in the look-up. A row that cannot be read or verified is refused.
+    pub fn consider(&mut self, sealed: &SealedSubject<'_>, position: u32) {
+        if let Err(refusal) = self.try_consider(sealed, position) {
+            self.refuse(refusal);
+        }
+    }
+
+    fn try_consider(&mut self, sealed: &SealedSubject<'_>, position: u32) -> Result<(), Refusal> {
+        let unreadable = |_: OpenError| Refusal::Unreadable;
+        let key = self.keyring.unwrap_key(sealed.id, sealed.wrapped_key).map_err(unreadable)?;
+        let standing = key.open_standing(sealed.standing).map_err(unreadable)?;
+        match decide(self.policy, &standing, self.ask, self.now) {
+            Decision::Permit(permit) => self.disclose(permit, &key, sealed, position).map_err(unreadable),
+            Decision::Refuse(refusal) => Err(refusal),
+        }
+    }
+
+    /// Counts a person who is refused: not found, or not permitted.
+    pub fn refuse(&mut self, refusal: Refusal) {
+        if let Some(count) = self.refused.get_mut(refusal as usize) {
+            *count += 1;
+        }
+    }
+
+    /// Uses up a permit: opens the attributes it names, unless their retention is over, and minimises them. Nothing
+    /// else of the record is decrypted.
+    ///
+    /// # Errors
+    /// When the permit is another person's or of another ask, or a permitted attribute does not open. Then nothing of
+    /// the person is taken in.
+    pub fn disclose(
+        &mut self,
+        permit: Permit,
+        key: &SubjectKey,
+        sealed: &SealedSubject<'_>,
+        position: u32,
+    ) -> Result<(), OpenError> {
+        let same = permit.subject == sealed.id && key.subject() == sealed.id;
+        let Some(pseudonymiser) = self.pseudonymiser.as_ref().filter(|_| same) else { return Err(OpenError) };
+        if !std::sync::Arc::ptr_eq(&permit.plan, &self.ask.plan) {
+            return Err(OpenError);
+        }
+        let begin = self.cells.len();
+        self.cells.resize(begin + self.served.len(), Served::Null);
+        let row = self.cells.get_mut(begin..).unwrap_or_default();
+        if let Err(error) = open_permitted(&permit, key, sealed, (&self.served, row)) {
+            self.cells.truncate(begin);
+            return Err(error);
+        }
+        self.rows.push((pseudonymiser.of(sealed.id), position));
+        self.bitmap.insert(sealed.ordinal);
+        Ok(())
+    }
+
+    /// How many persons are in so far.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether nobody is in yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Ends the page: rows sorted by pseudonym, so that their order tells nothing.
+    pub fn finish(self) -> Disclosure {
+        let mut order: Vec<(Pseudonym, u32, usize)> = self
+            .rows
+            .iter()
+            .enumerate()
+            .map(|(row, (pseudonym, position))| (*pseudonym, *position, row))
+            .collect();
+        order.sort_unstable();
+        let record = self.record();
+        let mut cells = self.cells;
+        let width = self.served.len();
+        let columns = self
+            .served
+            .iter()
+            .enumerate()
+            .filter_map(|(column, at)| {
+                let asked = self.ask.plan.attributes.get(*at)?;
+                let form = asked.rule.as_ref()?.served.as_ref()?;
+                let values = order.iter().map(|(_, _, row)| {
+                    cells.get_mut(row * width + column).map_or(Served::Null, |cell| std::mem::replace(cell, Served::Null))
+                });
+                Some((asked.name.clone(), build(form, values)))
+            })
+            .collect();
+        let batch = PermittedBatch {
+            pull: self.pull,
+            page: self.page,
+            purpose: self.ask.plan.purpose.clone(),
+            policy: self.ask.plan.policy,
+            pseudonyms: order.iter().map(|(pseudonym, _, _)| *pseudonym).collect(),
+            positions: order.iter().map(|(_, position, _)| *position).collect(),
+            columns,
+        };
+        Disclosure::new(record, batch)
+    }
+
+    fn record(&self) -> DisclosureRecord {
+        let mut bitmap = Vec::with_capacity(self.bitmap.serialized_size());
+        // INVARIANT: writing to a Vec cannot fail.
+        if self.bitmap.serialize_into(&mut bitmap).is_err() {
+            bitmap.clear();
+        }
+        let plan = &self.ask.plan;
+        DisclosureRecord {
+            pull: self.pull,
+            page: self.page,
+            recipient: plan.recipient.clone(),
+            purpose: plan.purpose.clone(),
+            attributes: self
+                .served
+                .iter()
+                .filter_map(|at| plan.attributes.get(*at))
+                .map(|asked| asked.name.clone())
+                .collect(),
+            withheld: self.ask.minimised().cloned().collect(),
+            policy: plan.policy,
+            at: self.now,
+            subjects: self.bitmap.len(),
+            refused: Refusal::ALL
+                .into_iter()
+                .filter_map(|refusal| {
+                    let count = self.refused.get(refusal as usize).copied().unwrap_or_default();
+                    (count > 0).then_some((refusal, count))
+                })
+                .collect(),
+            ordinals: self.bitmap.min().zip(self.bitmap.max()),
+            bitmap_digest: self.keyring.bitmap_digest(&bitmap),
+            bitmap,
+        }
+    }
+}
+
+/// Walks the record once, in step with the inputs the ask needs, and opens what the permit names.
+fn open_permitted(
+    permit: &Permit,
+    key: &SubjectKey,
+    sealed: &SealedSubject<'_>,
+    (served, row): (&[usize], &mut [Served]),
+) -> Result<(), OpenError> {
+    let plan = &permit.plan;
+    let mut inputs = plan.inputs.iter().peekable();
+    for entry in SealedRecord::new(sealed.record).entries() {
+        let entry = entry?;
+        while inputs.next_if(|(name, _)| name.as_str() < entry.name()).is_some() {}
+        let Some((_, bits)) = inputs.next_if(|(name, _)| name.as_str() == entry.name()) else {
+            if inputs.peek().is_none() {
+                break;
+            }
+            continue;
+        };
+        let wanted = bits & permit.granted;
+        let mut value = None;
+        for (slot, at) in served.iter().enumerate() {
+            let Some(rule) = plan.attributes.get(*at).and_then(|asked| asked.rule.as_ref()) else { continue };
+            let within = wanted >> at & 1 == 1 && !rule.retention.are_over(entry.observed_at(), permit.now);
+            let (Some(form), true) = (&rule.served, within) else { continue };
+            let value = match &mut value {
+                Some(value) => value,
+                none => none.insert(key.open_value(&entry)?),
+            };
+            if let Some(cell) = row.get_mut(slot) {
+                *cell = minimise(form, value, permit.now);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn build(form: &ServedForm, values: impl Iterator<Item = Served>) -> Column {
+    let code = |served| match served {
+        Served::Code(code) => Some(code),
+        _ => None,
+    };
+    match form {
+        ServedForm::Band { labels, .. } | ServedForm::Prefix { labels, .. } | ServedForm::OneOf { labels } => {
+            Column::Labels { labels: labels.clone(), codes: values.map(code).collect() }
+        }
+        ServedForm::Lifecycle { .. } => Column::Labels {
+            labels: LIFECYCLE_STAGES.iter().map(|stage| (*stage).into()).collect(),
+            codes: values.map(code).collect(),
+        },
+        ServedForm::Score { .. } => Column::Scores(
+            values.map(|served| if let Served::Score(score) = served { Some(score) } else { None }).collect(),
+        ),
+        ServedForm::Flag => Column::Flags(
+            values.map(|served| if let Served::Flag(flag) = served { Some(flag) } else { None }).collect(),
+        ),
+        ServedForm::ManyOf { labels } => Column::LabelLists {
+            labels: labels.clone(),
+            codes: values.map(|served| if let Served::Codes(codes) = served { Some(codes) } else { None }).collect(),
+        },
+        ServedForm::Plain => Column::Texts(
+            values.map(|served| if let Served::Text(text) = served { Some(text) } else { None }).collect(),
+        ),
+    }
+}

@@ -1,0 +1,176 @@
+//! Identifiers of a person, as sources know them, and the keyed fingerprints under which the gateway finds them.
+//!
+//! The plaintext lives only in the sealed record. A fingerprint is HMAC-SHA-256 under a key of its own, so it is no
+//! unkeyed hash that a dictionary undoes (EDPB 01/2025), and suppression uses yet another key.
+
+use std::fmt;
+
+use thiserror::Error;
+use unicode_normalization::UnicodeNormalization as _;
+
+use crate::id::bytes_newtype;
+use crate::seal::{Keyring, keyed_digest};
+
+bytes_newtype! {
+    /// The keyed fingerprint of an identifier.
+    Fingerprint, 32, ""
+}
+
+bytes_newtype! {
+    /// The keyed fingerprint of a suppressed identifier, under a key of its own.
+    SuppressionFingerprint, 32, ""
+}
+
+/// The kinds of identifier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum IdentifierKind {
+    /// An email address.
+    Email,
+    /// The number or name under which a shop or CRM knows a customer.
+    CustomerId,
+}
+
+impl IdentifierKind {
+    /// Every kind.
+    pub const ALL: [Self; 2] = [Self::Email, Self::CustomerId];
+
+    /// Its stable name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Email => "email",
+            Self::CustomerId => "customer_id",
+        }
+    }
+}
+
+/// A normalised identifier. Personal data: shown by no `Debug`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Identifier {
+    kind: IdentifierKind,
+    normalised: String,
+}
+
+impl fmt::Debug for Identifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Identifier({})", self.kind.as_str())
+    }
+}
+
+/// Why a text is no identifier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum IdentifierError {
+    /// Not an email address of at most 254 bytes.
+    #[error("not an email address of at most 254 characters")]
+    Email,
+    /// Not a customer number of 1 to 128 characters.
+    #[error("not a customer number of 1 to 128 characters")]
+    CustomerId,
+}
+
+impl Identifier {
+    /// Reads an email address: trimmed, NFC, its local part in lower case and its domain in IDNA's ASCII form, so
+    /// that spelling variants are one person (EML-10).
+    ///
+    /// # Errors
+    /// When it is no address, or longer than 254 bytes.
+    pub fn email(text: &str) -> Result<Self, IdentifierError> {
+        let text: String = text.trim().nfc().collect();
+        if text.len() > 254 || text.chars().any(|c| c.is_control() || c.is_whitespace() || c == '"') {
+            return Err(IdentifierError::Email);
+        }
+        let (local, domain) = text.rsplit_once('@').ok_or(IdentifierError::Email)?;
+        let domain = idna::domain_to_ascii_strict(domain).map_err(|_| IdentifierError::Email)?;
+        let address = format!("{}@{domain}", local.to_lowercase());
+        let good = address.len() <= 254 && domain.contains('.') && address.parse::<email_address::EmailAddress>().is_ok();
+        if good { Ok(Self { kind: IdentifierKind::Email, normalised: address }) } else { Err(IdentifierError::Email) }
+    }
+
+    /// Reads a customer number.
+    ///
+    /// # Errors
+    /// When it is empty, longer than 128 bytes or has control characters.
+    pub fn customer_id(text: &str) -> Result<Self, IdentifierError> {
+        let text: String = text.trim().nfc().collect();
+        if text.is_empty() || text.len() > 128 || text.chars().any(char::is_control) {
+            return Err(IdentifierError::CustomerId);
+        }
+        Ok(Self { kind: IdentifierKind::CustomerId, normalised: text })
+    }
+
+    /// Reads an identifier of a kind.
+    ///
+    /// # Errors
+    /// When the text is none of that kind.
+    pub fn parse(kind: IdentifierKind, text: &str) -> Result<Self, IdentifierError> {
+        match kind {
+            IdentifierKind::Email => Self::email(text),
+            IdentifierKind::CustomerId => Self::customer_id(text),
+        }
+    }
+
+    /// Its kind.
+    #[must_use]
+    pub const fn kind(&self) -> IdentifierKind {
+        self.kind
+    }
+
+    /// The normalised text, to be sealed with the record.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.normalised
+    }
+}
+
+impl Keyring {
+    /// The fingerprint under which a subject is found.
+    #[must_use]
+    pub fn fingerprint(&self, identifier: &Identifier) -> Fingerprint {
+        let parts: [&[u8]; 2] = [identifier.kind.as_str().as_bytes(), identifier.normalised.as_bytes()];
+        Fingerprint::from_bytes(keyed_digest(self.fingerprint_key(), &parts))
+    }
+
+    /// The suppression fingerprint that belongs to a fingerprint: it can be computed when the person is erased,
+    /// without the identifier itself.
+    #[must_use]
+    pub fn suppression_of(&self, fingerprint: &Fingerprint) -> SuppressionFingerprint {
+        SuppressionFingerprint::from_bytes(keyed_digest(self.suppression_key(), &[fingerprint.as_bytes()]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::seal::tests::keyring;
+    use sha2::{Digest as _, Sha256};
+
+    #[test]
+    fn eml_10_spelling_variants_are_one_person() {
+        let plain = Identifier::email("a.b+x@example.com").unwrap();
+        for variant in ["A.B+x@Example.COM ", " a.b+X@EXAMPLE.com"] {
+            assert_eq!(Identifier::email(variant).unwrap(), plain, "{variant}");
+        }
+        assert_eq!(
+            Identifier::email("anna@müller.example").unwrap(),
+            Identifier::email("Anna@xn--mller-kva.example").unwrap()
+        );
+    }
+
+    #[test]
+    fn what_is_no_address_is_turned_away() {
+        let long = format!("{}@example.org", "a".repeat(290));
+        for bad in ["", "anna", "anna@", "@example.org", "a b@example.org", "a\0@example.org", "a@b@c", "anna@localhost", &long] {
+            assert!(Identifier::email(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn sec_04_a_fingerprint_is_keyed_and_its_key_is_its_own() {
+        let who = Identifier::email("anna@example.org").unwrap();
+        let print = keyring(1).fingerprint(&who);
+        assert_ne!(print.as_bytes()[..], Sha256::digest(b"anna@example.org")[..]);
+        assert_ne!(print, keyring(2).fingerprint(&who));
+        assert_ne!(keyring(1).suppression_of(&print).as_bytes(), print.as_bytes());
+    }
+}

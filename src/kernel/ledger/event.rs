@@ -1,0 +1,257 @@
+//! Everything the ledger can say: random references, closed codes, names, counts and keyed digests, never a value.
+//!
+//! The ledger outlives the persons' keys (GDPR Art. 17), so no variant may gain a field that could hold an
+//! identifier, free text or an unkeyed hash of one. Indices are never reused: old entries must stay readable.
+
+use minicbor::{Decode, Encode};
+use serde::{Serialize, Serializer};
+
+use crate::attribute::AttributeName;
+use crate::client::ClientId;
+use crate::id::{LedgerRef, PullId, ReceiptId, RightsRequestId};
+use crate::policy::PolicyVersion;
+use crate::purpose::Purpose;
+use crate::recipient::RecipientId;
+use crate::source::SourceId;
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum LedgerEvent {
+    /// A person's statements were recorded (GDPR Art. 7(1)).
+    #[n(0)]
+    ConsentCaptured {
+        /// Whose.
+        #[n(0)]
+        subject: LedgerRef,
+        /// The receipt that was given for them.
+        #[n(1)]
+        receipt: ReceiptId,
+        /// The code of each event and the purpose it is about, if it is about one.
+        #[n(2)]
+        events: Vec<(u8, Option<Purpose>)>,
+    },
+    /// A source delivered attributes of a person.
+    #[n(1)]
+    RecordIngested {
+        /// Whose.
+        #[n(0)]
+        subject: LedgerRef,
+        /// Who delivered.
+        #[n(1)]
+        source: SourceId,
+        /// Which attributes, by name.
+        #[n(2)]
+        attributes: Vec<AttributeName>,
+    },
+    /// Attributes were handed to a recipient (GDPR Art. 15(1)(c)); written before the bytes leave.
+    #[n(2)]
+    Disclosed {
+        /// The pull or lookup.
+        #[n(0)]
+        pull: PullId,
+        /// The page of the pull, from 0.
+        #[n(1)]
+        page: u32,
+        /// To whom.
+        #[n(2)]
+        recipient: RecipientId,
+        /// For what.
+        #[n(3)]
+        purpose: Purpose,
+        /// The attributes that were released for at least one person.
+        #[n(4)]
+        attributes: Vec<AttributeName>,
+        /// The attributes that were asked for and released for nobody.
+        #[n(5)]
+        withheld: Vec<AttributeName>,
+        /// The policy that decided.
+        #[n(6)]
+        policy: PolicyVersion,
+        /// How many persons.
+        #[n(7)]
+        subjects: u64,
+        /// How many persons were refused, by the code of the refusal.
+        #[n(8)]
+        refused: Vec<(u8, u64)>,
+        /// Keyed digest of the bitmap of the persons whose data went out.
+        #[cbor(n(9), with = "minicbor::bytes")]
+        #[serde(serialize_with = "as_hex")]
+        bitmap_digest: [u8; 32],
+    },
+    /// A person's key was destroyed (GDPR Art. 17).
+    #[n(3)]
+    SubjectErased {
+        /// Whose.
+        #[n(0)]
+        subject: LedgerRef,
+        /// The request that asked for it.
+        #[n(1)]
+        request: RightsRequestId,
+    },
+    /// A person's data were given to that person (GDPR Arts. 15 and 20).
+    #[n(4)]
+    SubjectAccessed {
+        /// Whose; nobody when the requester is not known here.
+        #[n(0)]
+        subject: Option<LedgerRef>,
+        /// The request that asked for it.
+        #[n(1)]
+        request: RightsRequestId,
+    },
+    /// A rights request arrived and its clock runs (GDPR Art. 12(3)).
+    #[n(5)]
+    RightsRequestOpened {
+        /// The request.
+        #[n(0)]
+        request: RightsRequestId,
+        /// The code of its kind.
+        #[n(1)]
+        kind: u8,
+    },
+    /// A policy came into force.
+    #[n(6)]
+    PolicyApplied {
+        /// Which.
+        #[n(0)]
+        policy: PolicyVersion,
+    },
+    /// A client was given credentials.
+    #[n(7)]
+    ClientRegistered {
+        /// Which.
+        #[n(0)]
+        client: ClientId,
+    },
+    /// A client's credentials were taken back.
+    #[n(8)]
+    ClientRevoked {
+        /// Which.
+        #[n(0)]
+        client: ClientId,
+    },
+    /// Somebody tried what they may not do.
+    #[n(9)]
+    AttemptRefused {
+        /// Who, if the credentials told.
+        #[n(0)]
+        client: Option<ClientId>,
+        /// What they tried.
+        #[n(1)]
+        action: RefusedAttempt,
+        /// Why it was refused.
+        #[n(2)]
+        reason: AttemptRefusal,
+    },
+}
+
+/// What somebody tried, in the words of the faces rather than of paths or bodies that a caller could fill.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, Serialize)]
+#[cbor(index_only)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum RefusedAttempt {
+    /// To obtain an access token.
+    #[n(1)]
+    IssueToken = 1,
+    /// To sign in to the console.
+    #[n(2)]
+    SignIn = 2,
+    /// To record a consent on a person's behalf.
+    #[n(3)]
+    CaptureConsent = 3,
+    /// To deliver attributes.
+    #[n(4)]
+    IngestRecords = 4,
+    /// To look up single profiles.
+    #[n(5)]
+    LookUpProfiles = 5,
+    /// To pull profiles in bulk.
+    #[n(6)]
+    PullProfiles = 6,
+    /// To read or acknowledge changes.
+    #[n(7)]
+    ReadChanges = 7,
+    /// To resolve a delivery address.
+    #[n(8)]
+    ResolveDelivery = 8,
+    /// To count a segment.
+    #[n(9)]
+    CountSegment = 9,
+    /// To look at one person's file.
+    #[n(10)]
+    ReadSubject = 10,
+    /// To open or work on a rights request.
+    #[n(11)]
+    HandleRightsRequest = 11,
+    /// To plan or apply a policy.
+    #[n(12)]
+    ManagePolicy = 12,
+    /// To register or revoke a client.
+    #[n(13)]
+    ManageClient = 13,
+    /// To read the ledger.
+    #[n(14)]
+    ReadLedger = 14,
+}
+
+/// Why an attempt was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, Serialize)]
+#[cbor(index_only)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum AttemptRefusal {
+    /// No credentials were shown.
+    #[n(1)]
+    NoCredentials = 1,
+    /// The secret or password was wrong.
+    #[n(2)]
+    WrongSecret = 2,
+    /// The token was forged, foreign or out of date.
+    #[n(3)]
+    InvalidToken = 3,
+    /// The client was revoked.
+    #[n(4)]
+    ClientRevoked = 4,
+    /// The scope does not cover the action.
+    #[n(5)]
+    InsufficientScope = 5,
+    /// The caller does not act for that recipient.
+    #[n(6)]
+    ForeignRecipient = 6,
+    /// The caller does not hold that purpose.
+    #[n(7)]
+    ForeignPurpose = 7,
+    /// The caller does not act for that source.
+    #[n(8)]
+    ForeignSource = 8,
+    /// Too many attempts in too short a time.
+    #[n(9)]
+    TooManyAttempts = 9,
+    /// A cursor or other sealed parameter was not one of ours.
+    #[n(10)]
+    TamperedParameter = 10,
+}
+
+impl LedgerEvent {
+    /// The name of what happened, the same word as in the serialized form.
+    #[must_use]
+    pub const fn describe(&self) -> &'static str {
+        match self {
+            Self::ConsentCaptured { .. } => "consent_captured",
+            Self::RecordIngested { .. } => "record_ingested",
+            Self::Disclosed { .. } => "disclosed",
+            Self::SubjectErased { .. } => "subject_erased",
+            Self::SubjectAccessed { .. } => "subject_accessed",
+            Self::RightsRequestOpened { .. } => "rights_request_opened",
+            Self::PolicyApplied { .. } => "policy_applied",
+            Self::ClientRegistered { .. } => "client_registered",
+            Self::ClientRevoked { .. } => "client_revoked",
+            Self::AttemptRefused { .. } => "attempt_refused",
+        }
+    }
+}
+
+fn as_hex<S: Serializer>(bytes: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&crate::id::hex(bytes))
+}

@@ -1,0 +1,293 @@
+//! The policy: purposes, attributes, recipients, forms and notices, checked as a whole before anything is decided.
+//!
+//! [`document`] reads the TOML files with the position of every fault, [`validate`] turns them into a
+//! [`ValidPolicy`], and only that is evaluated. [`case`] runs the given/when/then tests that a policy carries.
+
+pub mod case;
+pub mod document;
+pub mod validate;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::attribute::{AttributeName, AttributeType, SensitiveTag, ServedForm};
+use crate::consent::{Assurance, Basis};
+use crate::controller::ControllerId;
+use crate::form::FormId;
+use crate::id::bytes_newtype;
+use crate::notice::{NoticeDigest, NoticeId};
+use crate::purpose::Purpose;
+use crate::recipient::{RecipientId, RecipientRole};
+use crate::regime::{Regime, RegimeFamily};
+use crate::time::Months;
+
+bytes_newtype! {
+    /// SHA-256 over the names and bytes of all documents of a policy.
+    PolicyVersion, 32, "sha256:"
+}
+
+/// A policy that passed validation. Immutable; shared by reference.
+#[derive(Debug, Clone)]
+pub struct ValidPolicy {
+    pub(crate) version: PolicyVersion,
+    pub(crate) controllers: BTreeMap<ControllerId, ControllerRule>,
+    pub(crate) purposes: BTreeMap<Purpose, Arc<PurposeRule>>,
+    pub(crate) attributes: BTreeMap<AttributeName, Arc<AttributeRule>>,
+    pub(crate) recipients: BTreeMap<RecipientId, Arc<RecipientRule>>,
+    pub(crate) forms: BTreeMap<FormId, Arc<FormRule>>,
+    pub(crate) notices: BTreeMap<NoticeDigest, Arc<NoticeText>>,
+}
+
+/// A controller: who answers for the processing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ControllerRule {
+    /// Legal name.
+    pub name: String,
+    /// Postal address.
+    pub address: String,
+    /// Contact of the controller.
+    pub contact: String,
+    /// Contact of the data protection officer.
+    pub officer: String,
+}
+
+/// How a purpose becomes lawful under one regime.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Needs a given consent.
+    OptIn,
+    /// Needs a given consent, or the soft opt-in of an existing customer (Directive 2002/58 Art. 13(2)).
+    OptInOrSoft,
+    /// Needs a given consent, or CASL's implied consent before it lapses (CASL s.10(9)).
+    OptInOrImplied,
+    /// Needs an explicit consent (GDPR Art. 9(2)(a)).
+    ExplicitOptIn,
+    /// Permitted until the person opts out.
+    OptOut,
+    /// Permitted by contract, law or notice; objection and restriction still stop it where they apply.
+    Allowed,
+    /// Never permitted.
+    Forbidden,
+}
+
+/// What the policy says of one purpose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PurposeRule {
+    /// Its key.
+    pub id: Purpose,
+    /// What a person reads.
+    pub title: String,
+    /// The current version, counted from 1.
+    pub version: u16,
+    /// The latest version that broke with the ones before it: consents to older ones do not cover it.
+    pub last_breaking_version: u16,
+    /// The mode by regime family; every family has one.
+    pub modes: BTreeMap<RegimeFamily, Mode>,
+    /// Exceptions by exact regime, for example `US_OTHER:MD`.
+    pub mode_exceptions: BTreeMap<Regime, Mode>,
+    /// How long a consent is good.
+    pub validity: Months,
+    /// How long not to ask again after a refusal.
+    pub reask_after: Months,
+    /// Direct marketing: an objection stops it absolutely (GDPR Art. 21(3)).
+    pub direct_marketing: bool,
+    /// A sale, sharing or cross-context advertising: opt-outs and GPC stop it (CCPA 1798.120).
+    pub sale_or_share: bool,
+    /// Uses special-category or sensitive data as such: explicit consent, or the right to limit (CCPA 1798.121).
+    pub sensitive: bool,
+    /// Necessary even when sensitive use is limited (11 CCR §7027(m)).
+    pub spi_necessary: bool,
+    /// The assurance a consent needs, at the least.
+    pub assurance: Assurance,
+    /// The fideslang `data_use` key.
+    pub fideslang: String,
+    /// The DPV purpose IRI suffix, for example `DirectMarketing`.
+    pub dpv: String,
+    /// The bases on which it may rest beside consent.
+    pub bases: Vec<Basis>,
+}
+
+impl PurposeRule {
+    /// The mode under a regime: the exception for exactly that regime, else its family's.
+    #[must_use]
+    pub fn mode(&self, regime: Regime) -> Mode {
+        self.mode_exceptions
+            .get(&regime)
+            .or_else(|| self.modes.get(&regime.family()))
+            .copied()
+            // INVARIANT: validation gives every family a mode; without one nothing is permitted.
+            .unwrap_or(Mode::Forbidden)
+    }
+}
+
+/// What the policy says of one attribute, stored or derived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttributeRule {
+    /// Its key.
+    pub name: AttributeName,
+    /// What a person reads.
+    pub title: String,
+    /// The type, of a stored attribute; a derived one has none.
+    pub stored: Option<AttributeType>,
+    /// For a derived attribute the stored one it is computed from; for a stored one itself.
+    pub input: AttributeName,
+    /// How it is served; `None`: never.
+    pub served: Option<ServedForm>,
+    /// The fideslang `data_category` key.
+    pub fideslang: String,
+    /// The CCPA category, `1798.140(v)(1)(A)` to `(L)`, by its letter.
+    pub ccpa: char,
+    /// How long a value is kept and served after it was observed.
+    pub retention: Months,
+    /// The sensitive tag, its inputs' included.
+    pub tag: Option<SensitiveTag>,
+    /// The purposes it may serve.
+    pub purposes: Vec<Purpose>,
+    /// No cell of fewer persons than this is served (PSE-05).
+    pub k: u32,
+}
+
+/// What the policy says of one recipient: its contract.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecipientRule {
+    /// Its key.
+    pub id: RecipientId,
+    /// Legal name, told to persons (GDPR Art. 15(1)(c)).
+    pub name: String,
+    /// Its role.
+    pub role: RecipientRole,
+    /// The controller for whom, or as which, it receives.
+    pub controller: ControllerId,
+    /// ISO 3166-1 country.
+    pub country: String,
+    /// The purposes it is bound to.
+    pub purposes: Vec<Purpose>,
+    /// The attributes of its contract.
+    pub attributes: Vec<AttributeName>,
+    /// The current pseudonym epoch.
+    pub epoch: u16,
+    /// The previous epoch still accepted in look-ups, while its grace period lasts.
+    pub previous_epoch: Option<u16>,
+}
+
+/// How a form presents its choices: what is declared once is not believed per post.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FormRule {
+    /// Its key.
+    pub id: FormId,
+    /// What a person reads.
+    pub title: String,
+    /// The attributes it may send, its identifiers (`email`) included.
+    pub fields: Vec<AttributeName>,
+    /// The purposes it may ask for.
+    pub purposes: Vec<Purpose>,
+    /// The notice it shows.
+    pub notice: NoticeId,
+    /// Web origins that may post to it; empty: any. `http://127.0.0.1:*` matches every port.
+    pub origins: Vec<String>,
+    /// Whether a grant waits for the mailbox owner's confirmation.
+    pub double_opt_in: bool,
+    /// The assurance its grants have.
+    pub assurance: Assurance,
+    /// The regime of persons who declare no region.
+    pub default_regime: Option<Regime>,
+    /// Where a browser is sent after a plain post; `None`: a page of the gateway's own.
+    pub return_url: Option<String>,
+}
+
+/// One version of a notice in one locale: what was shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoticeText {
+    /// Its name.
+    pub id: NoticeId,
+    /// Its version, counted from 1.
+    pub version: u16,
+    /// BCP 47 language tag.
+    pub locale: String,
+    /// Digest of the exact text.
+    pub digest: NoticeDigest,
+    /// The exact text.
+    pub text: String,
+    /// Who relies on it: the only ones a consent under it is good for (EDPB 05/2020 ¶65).
+    pub controllers: Vec<ControllerId>,
+    /// The purposes it explains.
+    pub purposes: Vec<Purpose>,
+    /// The recipients it names.
+    pub recipients: Vec<RecipientId>,
+    /// Whether this version is the one forms show now.
+    pub current: bool,
+}
+
+impl ValidPolicy {
+    /// Its version: the digest of its documents.
+    #[must_use]
+    pub const fn version(&self) -> PolicyVersion {
+        self.version
+    }
+
+    /// The rule of a purpose.
+    #[must_use]
+    pub fn purpose(&self, id: &Purpose) -> Option<&Arc<PurposeRule>> {
+        self.purposes.get(id)
+    }
+
+    /// The rule of an attribute.
+    #[must_use]
+    pub fn attribute(&self, name: &AttributeName) -> Option<&Arc<AttributeRule>> {
+        self.attributes.get(name)
+    }
+
+    /// The rule of a recipient.
+    #[must_use]
+    pub fn recipient(&self, id: &RecipientId) -> Option<&Arc<RecipientRule>> {
+        self.recipients.get(id)
+    }
+
+    /// The rule of a form.
+    #[must_use]
+    pub fn form(&self, id: &FormId) -> Option<&Arc<FormRule>> {
+        self.forms.get(id)
+    }
+
+    /// A notice by the digest of its text, old versions included.
+    #[must_use]
+    pub fn notice(&self, digest: &NoticeDigest) -> Option<&Arc<NoticeText>> {
+        self.notices.get(digest)
+    }
+
+    /// The current text of a notice in a locale.
+    #[must_use]
+    pub fn current_notice(&self, id: &NoticeId, locale: &str) -> Option<&Arc<NoticeText>> {
+        self.notices.values().find(|n| n.current && &n.id == id && n.locale == locale)
+    }
+
+    /// All purposes, by key.
+    pub fn purposes(&self) -> impl Iterator<Item = &Arc<PurposeRule>> {
+        self.purposes.values()
+    }
+
+    /// All attributes, by key.
+    pub fn attributes(&self) -> impl Iterator<Item = &Arc<AttributeRule>> {
+        self.attributes.values()
+    }
+
+    /// All recipients, by key.
+    pub fn recipients(&self) -> impl Iterator<Item = &Arc<RecipientRule>> {
+        self.recipients.values()
+    }
+
+    /// All forms, by key.
+    pub fn forms(&self) -> impl Iterator<Item = &Arc<FormRule>> {
+        self.forms.values()
+    }
+
+    /// All notices, old versions included.
+    pub fn notices(&self) -> impl Iterator<Item = &Arc<NoticeText>> {
+        self.notices.values()
+    }
+
+    /// All controllers, by key.
+    pub fn controllers(&self) -> impl Iterator<Item = (&ControllerId, &ControllerRule)> {
+        self.controllers.iter()
+    }
+}

@@ -1,0 +1,257 @@
+//! Purposes: a mode for every regime, an end for every consent, and a record of every change.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use toml::Spanned;
+
+use super::super::document::{ChangeKind, Place, PurposeDocument, Table};
+use super::super::{Mode, PurposeRule};
+use super::{Check, vocabulary};
+use crate::consent::{Assurance, Basis};
+use crate::purpose::Purpose;
+use crate::regime::{Regime, RegimeFamily};
+
+/// The modes by name, from the most lenient to the strictest.
+const MODES: [(&str, Mode); 7] = [
+    ("allowed", Mode::Allowed),
+    ("opt_out", Mode::OptOut),
+    ("opt_in_or_soft", Mode::OptInOrSoft),
+    ("opt_in_or_implied", Mode::OptInOrImplied),
+    ("opt_in", Mode::OptIn),
+    ("explicit_opt_in", Mode::ExplicitOptIn),
+    ("forbidden", Mode::Forbidden),
+];
+
+type Modes = (BTreeMap<RegimeFamily, Mode>, BTreeMap<Regime, Mode>);
+
+impl Check<'_> {
+    pub(super) fn purposes(&mut self) -> BTreeMap<Purpose, Arc<PurposeRule>> {
+        let documents = self.documents;
+        let mut rules = BTreeMap::new();
+        for table in &documents.purposes.items {
+            let id = self.need(table.place, &table.document.id, "id");
+            let id = self.new_key(table.place, id, &rules);
+            if let Some(rule) = self.purpose(table)
+                && let Some(id) = id
+            {
+                rules.insert(id, Arc::new(rule));
+            }
+        }
+        rules
+    }
+
+    fn purpose(&mut self, table: &Table<'_, PurposeDocument>) -> Option<PurposeRule> {
+        let (place, document) = (table.place, &table.document);
+        let title = self.line(place, &document.title, "title");
+        let versions = self.versions(table);
+        let modes = self.modes(table);
+        let validity = self.need_as(
+            place,
+            &document.validity,
+            "validity",
+            "validity",
+            ": a consent needs an end (EDPB 05/2020 ¶111)",
+        );
+        let validity = self.months(place, validity, "validity");
+        let reask = self.need_as(
+            place,
+            &document.reask_after,
+            "reask_after",
+            "reask_after",
+            ": a refusal needs a time of peace (EDPB 03/2022)",
+        );
+        let reask_after = self.months(place, reask, "reask_after");
+        let fideslang = self.line(place, &document.fideslang, "fideslang");
+        if let (Some(key), Some(at)) = (&fideslang, &document.fideslang)
+            && !vocabulary::is_data_use(key)
+        {
+            self.fault(place.at(&at.span()), "vocabulary", format!("fideslang has no data use `{key}`"));
+        }
+        let dpv = self.line(place, &document.dpv, "dpv");
+        if let (Some(term), Some(at)) = (&dpv, &document.dpv)
+            && !term.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        {
+            self.fault(
+                place.at(&at.span()),
+                "vocabulary",
+                "a DPV purpose is one word such as `DirectMarketing`",
+            );
+        }
+        self.bases(table);
+        let (version, last_breaking_version) = versions?;
+        let (modes, mode_exceptions) = modes?;
+        Some(PurposeRule {
+            id: document.id.as_ref()?.get_ref().clone(),
+            title: title?,
+            version,
+            last_breaking_version,
+            modes,
+            mode_exceptions,
+            validity: validity?,
+            reask_after: reask_after?,
+            direct_marketing: document.direct_marketing,
+            sale_or_share: document.sale_or_share,
+            sensitive: document.sensitive,
+            spi_necessary: document.spi_necessary,
+            assurance: document.assurance.unwrap_or(Assurance::Form),
+            fideslang: fideslang?,
+            dpv: dpv?,
+            bases: document.bases.iter().map(|basis| *basis.get_ref()).collect(),
+        })
+    }
+
+    /// The current version and the last breaking one; every version after the first needs its record
+    /// (NOT-10).
+    fn versions(&mut self, table: &Table<'_, PurposeDocument>) -> Option<(u16, u16)> {
+        let (place, document) = (table.place, &table.document);
+        let version = document.version.as_ref().map_or(1, |version| *version.get_ref());
+        let place_of_version = document.version.as_ref().map_or(place, |version| place.at(&version.span()));
+        if version == 0 {
+            self.fault(place_of_version, "value", "versions are counted from 1");
+            return None;
+        }
+        let mut recorded = BTreeMap::new();
+        for change in &document.change {
+            let place = place.at(&change.span());
+            let change = change.get_ref();
+            self.line(place, &change.summary, "summary");
+            let number = self.need(place, &change.version, "version");
+            let kind = self.need_as(place, &change.kind, "kind", "not_10", " (`compatible` or `breaking`)");
+            let Some(number) = number else { continue };
+            let place_of_number = place.at(&number.span());
+            let number = *number.get_ref();
+            if !(2..=version).contains(&number) {
+                self.fault(
+                    place_of_number,
+                    "not_10",
+                    format!("the purpose has no change to version {number}"),
+                );
+            } else if recorded.insert(number, kind.copied()).is_some() {
+                self.fault(
+                    place_of_number,
+                    "duplicate",
+                    format!("the change to version {number} is there twice"),
+                );
+            }
+            if kind == Some(&ChangeKind::Compatible) {
+                let why = ": a compatible change needs its test on record (GDPR Art. 6(4))";
+                self.need_as(place, &change.compatibility_record, "compatibility_record", "not_10", why);
+                if change.compatibility_record.is_some() {
+                    self.line(place, &change.compatibility_record, "compatibility_record");
+                }
+            }
+        }
+        for number in (2..=version).filter(|number| !recorded.contains_key(number)).take(8) {
+            let message =
+                format!("version {number} needs a `[[purpose.change]]` that is `compatible` or `breaking`");
+            self.fault(place_of_version, "not_10", message);
+        }
+        let breaking = |kind: &Option<ChangeKind>| *kind == Some(ChangeKind::Breaking);
+        let last = recorded.iter().filter(|(_, kind)| breaking(kind)).map(|(number, _)| *number).max();
+        Some((version, last.unwrap_or(1)))
+    }
+
+    fn modes(&mut self, table: &Table<'_, PurposeDocument>) -> Option<Modes> {
+        let (place, document) = (table.place, &table.document);
+        let listed = self.need_as(place, &document.mode, "mode", "mode", ": every regime needs one")?;
+        let place_of_table = place.at(&listed.span());
+        let (mut families, mut exceptions) = (BTreeMap::new(), BTreeMap::new());
+        for (regime, mode) in listed.get_ref() {
+            let mode = self.mode(place, mode);
+            let Ok(exact) = regime.get_ref().parse::<Regime>() else {
+                let message =
+                    format!("`{}` is no regime, such as `EU_GDPR` or `US_OTHER:MD`", regime.get_ref());
+                self.fault(place.at(&regime.span()), "mode", message);
+                continue;
+            };
+            let Some(mode) = mode else { continue };
+            if regime.get_ref().contains(':') {
+                exceptions.insert(exact, mode);
+            } else {
+                families.insert(exact.family(), mode);
+            }
+        }
+        for family in RegimeFamily::ALL {
+            let named = |regime: &Spanned<String>| regime.get_ref() == family.as_str();
+            if !listed.get_ref().keys().any(named) {
+                self.fault(
+                    place_of_table,
+                    "mode",
+                    format!("the purpose has no mode for `{}`", family.as_str()),
+                );
+            }
+        }
+        self.judge_modes(place_of_table, document, &families, &exceptions);
+        (families.len() == RegimeFamily::ALL.len()).then_some((families, exceptions))
+    }
+
+    fn mode(&mut self, place: Place<'_>, name: &Spanned<String>) -> Option<Mode> {
+        let found = MODES.iter().find(|(known, _)| known == name.get_ref());
+        if found.is_none() {
+            let names = MODES.map(|(known, _)| known).join(", ");
+            self.fault(place.at(&name.span()), "mode", format!("`{}` is no mode: {names}", name.get_ref()));
+        }
+        found.map(|(_, mode)| *mode)
+    }
+
+    fn judge_modes(
+        &mut self,
+        place: Place<'_>,
+        document: &PurposeDocument,
+        families: &BTreeMap<RegimeFamily, Mode>,
+        exceptions: &BTreeMap<Regime, Mode>,
+    ) {
+        if let Some(unknown) = families.get(&RegimeFamily::Unknown)
+            && families.values().any(|mode| strictness(*mode) > strictness(*unknown))
+        {
+            self.fault(place, "mode", "`UNKNOWN` must be as strict as the strictest regime");
+        }
+        let all = || families.values().chain(exceptions.values());
+        for (mode, basis, name) in [
+            (Mode::OptInOrSoft, Basis::SoftOptIn, "soft_opt_in"),
+            (Mode::OptInOrImplied, Basis::Implied, "implied"),
+        ] {
+            if all().any(|used| *used == mode)
+                && !document.bases.iter().any(|listed| *listed.get_ref() == basis)
+            {
+                self.fault(place, "mode", format!("a mode rests on `{name}`, which `bases` does not list"));
+            }
+        }
+        let protected = [RegimeFamily::EuGdpr, RegimeFamily::UkGdpr, RegimeFamily::Unknown];
+        let explicit = |mode: Mode| matches!(mode, Mode::ExplicitOptIn | Mode::Forbidden);
+        if document.sensitive
+            && !document.spi_necessary
+            && families.iter().any(|(family, mode)| protected.contains(family) && !explicit(*mode))
+        {
+            let message = "a sensitive purpose is `explicit_opt_in` or `forbidden` under `EU_GDPR`, `UK_GDPR` and \
+                           `UNKNOWN` (GDPR Art. 9)";
+            self.fault(place, "cap_08", message);
+        }
+    }
+
+    fn bases(&mut self, table: &Table<'_, PurposeDocument>) {
+        let (place, document) = (table.place, &table.document);
+        let interest = document.bases.iter().find(|basis| *basis.get_ref() == Basis::LegitimateInterest);
+        if let Some(basis) = interest {
+            let why = ": a legitimate interest needs its balancing test on record (GDPR Art. 6(1)(f))";
+            let place = place.at(&basis.span());
+            self.need_as(place, &document.balancing_test, "balancing_test", "balancing_test", why);
+        }
+        if document.balancing_test.is_some() {
+            self.line(place, &document.balancing_test, "balancing_test");
+        }
+    }
+}
+
+/// How strict a mode is; the two weaker bases are equal.
+fn strictness(mode: Mode) -> u8 {
+    match mode {
+        Mode::Allowed => 0,
+        Mode::OptOut => 1,
+        Mode::OptInOrSoft | Mode::OptInOrImplied => 2,
+        Mode::OptIn => 3,
+        Mode::ExplicitOptIn => 4,
+        Mode::Forbidden => 5,
+    }
+}

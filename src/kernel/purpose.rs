@@ -1,0 +1,10 @@
+//! What data is used for.
+
+use crate::slug::slug;
+
+pub use crate::slug::SlugError;
+
+slug! {
+    /// A purpose of processing (GDPR Art. 5(1)(b)), a key of the policy's closed registry.
+    Purpose
+}

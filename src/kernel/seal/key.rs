@@ -1,0 +1,206 @@
+//! A subject's data key and what it seals.
+
+use aes_gcm::aead::{Aead as _, Generate as _, KeyInit as _, Payload};
+use aes_gcm::{Aes256Gcm, Nonce};
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use super::record::{RecordEntry, SealedAttribute};
+use crate::attribute::{AttributeName, Value};
+use crate::consent::{ConsentEvent, Evidence, Standing};
+use crate::source::SourceId;
+use crate::subject::SubjectId;
+use crate::time::Timestamp;
+
+/// Something could not be sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("could not be sealed")]
+pub struct SealError;
+
+/// Something sealed did not open: altered, moved, of another format, or under another key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("does not open")]
+pub struct OpenError;
+
+const NONCE: usize = 12;
+/// Version of what is sealed under a subject's key; part of every associated data.
+const FORMAT: u8 = 1;
+
+/// A wrapped data key: wrapping key id (4 bytes, big-endian) ‖ nonce (12) ‖ ciphertext and tag (48).
+#[derive(Clone, PartialEq, Eq)]
+pub struct WrappedKey([u8; 64]);
+
+impl std::fmt::Debug for WrappedKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("WrappedKey(..)")
+    }
+}
+
+impl WrappedKey {
+    pub(super) fn join(id: u32, nonce: &[u8], sealed: &[u8]) -> Option<Self> {
+        let bytes = [&id.to_be_bytes(), nonce, sealed].concat();
+        bytes.try_into().ok().map(Self)
+    }
+
+    pub(super) fn split(bytes: &[u8]) -> Option<(u32, &[u8; NONCE], &[u8])> {
+        let (id, rest) = bytes.split_first_chunk::<4>()?;
+        let (nonce, sealed) = rest.split_first_chunk::<NONCE>()?;
+        Some((u32::from_be_bytes(*id), nonce, sealed))
+    }
+
+    /// The bytes to store.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 64] {
+        &self.0
+    }
+}
+
+/// One subject's data key, unwrapped. Wiped when dropped.
+pub struct SubjectKey {
+    subject: SubjectId,
+    cipher: Aes256Gcm,
+}
+
+impl std::fmt::Debug for SubjectKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SubjectKey(..)")
+    }
+}
+
+/// What a ciphertext is; part of its associated data.
+#[derive(Clone, Copy)]
+enum Kind {
+    Standing = 1,
+    Event = 2,
+    Attribute = 3,
+}
+
+/// Associated data: one buffer on the stack, length-prefixed.
+struct Context {
+    bytes: [u8; 100],
+    len: usize,
+}
+
+impl Context {
+    fn new(kind: Kind, subject: SubjectId, name: &str, number: i64) -> Self {
+        let mut context = Self { bytes: [0; 100], len: 0 };
+        context.put(&[FORMAT, kind as u8]);
+        context.put(subject.as_bytes());
+        // INVARIANT: an attribute name has at most 64 bytes, so its length fits one byte and all fits the buffer.
+        context.put(&[u8::try_from(name.len()).unwrap_or(u8::MAX)]);
+        context.put(name.as_bytes());
+        context.put(&number.to_be_bytes());
+        context
+    }
+
+    fn put(&mut self, part: &[u8]) {
+        for (to, from) in self.bytes.iter_mut().skip(self.len).zip(part) {
+            *to = *from;
+        }
+        self.len += part.len();
+    }
+
+    fn as_slice(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or(&self.bytes)
+    }
+}
+
+impl SubjectKey {
+    pub(super) fn new(subject: SubjectId, key: &[u8; 32]) -> Self {
+        Self { subject, cipher: Aes256Gcm::new(key.into()) }
+    }
+
+    /// Whose key it is.
+    #[must_use]
+    pub const fn subject(&self) -> SubjectId {
+        self.subject
+    }
+
+    fn seal(&self, context: &Context, plain: &[u8]) -> Result<Vec<u8>, SealError> {
+        let nonce = Nonce::generate();
+        let payload = Payload { msg: plain, aad: context.as_slice() };
+        let sealed = self.cipher.encrypt(&nonce, payload).map_err(|_| SealError)?;
+        Ok([nonce.as_slice(), &sealed].concat())
+    }
+
+    fn open(&self, context: &Context, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+        let (nonce, sealed) = sealed.split_first_chunk::<NONCE>().ok_or(OpenError)?;
+        let payload = Payload { msg: sealed, aad: context.as_slice() };
+        self.cipher.decrypt(nonce.into(), payload).map(Zeroizing::new).map_err(|_| OpenError)
+    }
+
+    /// Seals a standing.
+    ///
+    /// # Errors
+    /// When it is another subject's, or the cipher fails.
+    pub fn seal_standing(&self, standing: &Standing) -> Result<Vec<u8>, SealError> {
+        if standing.subject() != self.subject {
+            return Err(SealError);
+        }
+        self.seal(&Context::new(Kind::Standing, self.subject, "", 0), &standing.to_bytes())
+    }
+
+    /// Opens a standing: one that was edited or moved does not open.
+    ///
+    /// # Errors
+    /// When it does not verify.
+    pub fn open_standing(&self, sealed: &[u8]) -> Result<Standing, OpenError> {
+        let plain = self.open(&Context::new(Kind::Standing, self.subject, "", 0), sealed)?;
+        Standing::from_bytes(self.subject, &plain).ok_or(OpenError)
+    }
+
+    /// Seals an event with its evidence.
+    ///
+    /// # Errors
+    /// When the cipher fails.
+    pub fn seal_event(&self, event: &ConsentEvent, evidence: Option<&Evidence>) -> Result<Vec<u8>, SealError> {
+        let plain = minicbor::to_vec((event, evidence)).map(Zeroizing::new).map_err(|_| SealError)?;
+        self.seal(&Context::new(Kind::Event, self.subject, "", i64::from(event.sequence)), &plain)
+    }
+
+    /// Opens the event with this sequence number.
+    ///
+    /// # Errors
+    /// When it does not verify at this place of this subject's history.
+    pub fn open_event(&self, sequence: u32, sealed: &[u8]) -> Result<(ConsentEvent, Option<Evidence>), OpenError> {
+        let plain = self.open(&Context::new(Kind::Event, self.subject, "", i64::from(sequence)), sealed)?;
+        let (event, evidence): (ConsentEvent, Option<Evidence>) =
+            minicbor::decode(&plain).map_err(|_| OpenError)?;
+        if event.sequence == sequence { Ok((event, evidence)) } else { Err(OpenError) }
+    }
+
+    /// Seals one attribute.
+    ///
+    /// # Errors
+    /// When the cipher fails.
+    pub fn seal_attribute(
+        &self,
+        name: &AttributeName,
+        value: &Value,
+        observed_at: Timestamp,
+        source: &SourceId,
+    ) -> Result<SealedAttribute, SealError> {
+        let plain = minicbor::to_vec((value, source)).map(Zeroizing::new).map_err(|_| SealError)?;
+        let context = Context::new(Kind::Attribute, self.subject, name.as_str(), observed_at.as_millis());
+        let sealed = self.seal(&context, &plain)?;
+        Ok(SealedAttribute::new(name.clone(), observed_at, sealed))
+    }
+
+    /// Opens one attribute. Only the doors of this crate call it, each with a permit in hand.
+    pub(crate) fn open_attribute(&self, entry: &RecordEntry<'_>) -> Result<(Value, SourceId), OpenError> {
+        let context = Context::new(Kind::Attribute, self.subject, entry.name(), entry.observed_at().as_millis());
+        let plain = self.open(&context, entry.sealed())?;
+        minicbor::decode(&plain).map_err(|_| OpenError)
+    }
+
+    /// Opens one attribute's value alone: what a disclosure needs of it.
+    pub(crate) fn open_value(&self, entry: &RecordEntry<'_>) -> Result<Value, OpenError> {
+        let context = Context::new(Kind::Attribute, self.subject, entry.name(), entry.observed_at().as_millis());
+        let plain = self.open(&context, entry.sealed())?;
+        let mut decoder = minicbor::Decoder::new(&plain);
+        match decoder.array() {
+            Ok(Some(2)) => decoder.decode().map_err(|_| OpenError),
+            _ => Err(OpenError),
+        }
+    }
+}

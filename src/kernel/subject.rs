@@ -1,0 +1,71 @@
+//! The data subject and the small facts about a person that decisions need: birth and age.
+
+use jiff::civil::Date;
+use minicbor::{Decode, Encode};
+
+pub use crate::id::SubjectId;
+use crate::time::Timestamp;
+
+/// What is known of a birth date. A year alone is enough for most uses (GDPR Art. 5(1)(c)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+pub enum Birth {
+    /// Only the year.
+    #[n(0)]
+    Year(#[n(0)] i16),
+    /// Year, month (1–12) and day (1–31).
+    #[n(1)]
+    Date(#[n(0)] i16, #[n(1)] u8, #[n(2)] u8),
+}
+
+impl Birth {
+    /// From a civil date.
+    #[must_use]
+    pub fn from_date(date: Date) -> Self {
+        Self::Date(date.year(), date.month().unsigned_abs(), date.day().unsigned_abs())
+    }
+
+    /// The age in whole years at `at` (UTC date), on the cautious side.
+    ///
+    /// A year alone counts as born on 31 December. Someone born on 29 February has the birthday on 1 March in
+    /// common years, so is still a year younger on 28 February.
+    #[must_use]
+    pub fn age_at(self, at: Timestamp) -> i16 {
+        let today = at.date();
+        let (year, month, day) = match self {
+            Self::Year(year) => (year, 12, 31),
+            Self::Date(year, month, day) => (year, month, day),
+        };
+        let had_birthday = (today.month().unsigned_abs(), today.day().unsigned_abs()) >= (month, day);
+        today.year().saturating_sub(year).saturating_sub(i16::from(!had_birthday))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        format!("{text}T00:00:00Z").parse().unwrap()
+    }
+
+    #[test]
+    fn a_leap_day_birthday_comes_on_the_first_of_march_in_common_years() {
+        let birth = Birth::Date(2012, 2, 29);
+        assert_eq!(birth.age_at(at("2026-02-28")), 13);
+        assert_eq!(birth.age_at(at("2026-03-01")), 14);
+    }
+
+    #[test]
+    fn seg_05_the_birthday_itself_counts() {
+        let birth = Birth::Date(2008, 11, 23);
+        assert_eq!(birth.age_at(at("2026-11-22")), 17);
+        assert_eq!(birth.age_at(at("2026-11-23")), 18);
+    }
+
+    #[test]
+    fn a_year_alone_counts_from_its_last_day() {
+        assert_eq!(Birth::Year(2008).age_at(at("2026-12-30")), 17);
+        assert_eq!(Birth::Year(2008).age_at(at("2026-12-31")), 18);
+    }
+}

@@ -1,0 +1,9 @@
+//! The batch cannot be taken out of a disclosure that was not released.
+
+use consentry_kernel::disclosure::{Disclosure, PermittedBatch};
+
+fn take(disclosure: Disclosure) -> PermittedBatch {
+    disclosure.batch
+}
+
+fn main() {}

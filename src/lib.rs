@@ -1,0 +1,13 @@
+//! Consentry's edges: HTTP, the command line, configuration, and the formats in which data leaves.
+//!
+//! Everything here calls [`app::Gateway`]; nothing here speaks SQL or opens what is sealed.
+
+pub mod assets;
+pub mod cli;
+pub mod config;
+pub mod demo;
+pub mod encode;
+pub mod http;
+pub mod keys;
+pub mod server;
+pub mod telemetry;

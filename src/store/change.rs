@@ -1,0 +1,86 @@
+//! Every write there is. A [`Change`] says what it does to the data and what the ledger says of it; without the
+//! second it does not compile.
+//!
+//! Locks are taken in one order everywhere, so that no two changes wait for each other: fingerprints (sorted), then
+//! subjects (sorted by id), then idempotency keys (sorted), then everything else.
+
+pub mod apply_policy;
+pub mod capture_consents;
+pub mod claim_idempotency_key;
+pub mod complete_rights_request;
+mod crowd;
+pub mod erase_subject;
+pub mod ingest_records;
+pub mod open_rights_request;
+pub mod purge_expired_keys;
+pub mod record_disclosures;
+pub mod record_refused_attempt;
+pub mod register_client;
+pub mod revoke_client;
+
+pub use apply_policy::ApplyPolicy;
+pub use capture_consents::{Capture, CaptureConsents, CaptureSubject, Captured, IdempotencyClaim, Recorded};
+pub use claim_idempotency_key::ClaimIdempotencyKey;
+pub use complete_rights_request::{CompleteRightsRequest, RightsOutcome};
+pub use crowd::Identified;
+pub use erase_subject::{EraseSubject, Erasure};
+pub use ingest_records::{Ingest, IngestRecords, Ingested};
+pub use open_rights_request::OpenRightsRequest;
+pub use purge_expired_keys::PurgeExpiredKeys;
+pub use record_disclosures::RecordDisclosures;
+pub use record_refused_attempt::RecordRefusedAttempt;
+pub use register_client::RegisterClient;
+pub use revoke_client::RevokeClient;
+
+use crate::error::StoreError;
+use crate::unit_of_work::{Conn, Entries};
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// A write. Sealed: the modules beside this one are all there are.
+///
+/// ```compile_fail
+/// struct Silent;
+///
+/// impl consentry_store::Change for Silent {
+///     type Output = ();
+///     const NAME: &'static str = "silent";
+/// }
+/// ```
+pub trait Change: sealed::Sealed + Sync {
+    /// What it tells its caller.
+    type Output: Send;
+    /// Its name, for logs.
+    const NAME: &'static str;
+    /// Whether it destroys data that must not survive in a log of the database.
+    const DESTROYS: bool = false;
+
+    /// Does it.
+    ///
+    /// # Errors
+    /// Those of the change: then nothing of the unit remains.
+    fn apply(&self, conn: &Conn<'_>) -> impl Future<Output = Result<Self::Output, StoreError>> + Send;
+
+    /// What the ledger says of it.
+    fn entries(&self, output: &Self::Output) -> Entries;
+}
+
+impl<A: Change, B: Change> sealed::Sealed for (A, B) {}
+
+/// Two changes in one unit, the first one first.
+impl<A: Change, B: Change> Change for (A, B) {
+    type Output = (A::Output, B::Output);
+    const NAME: &'static str = A::NAME;
+    const DESTROYS: bool = A::DESTROYS || B::DESTROYS;
+
+    async fn apply(&self, conn: &Conn<'_>) -> Result<Self::Output, StoreError> {
+        let first = self.0.apply(conn).await?;
+        Ok((first, self.1.apply(conn).await?))
+    }
+
+    fn entries(&self, output: &Self::Output) -> Entries {
+        self.0.entries(&output.0).and(self.1.entries(&output.1))
+    }
+}

@@ -1,0 +1,387 @@
+//! Captures posts of consent: many in one unit, each folded into its person's standing, none without its receipt in
+//! the ledger.
+//!
+//! This is the write that everything waits for, so its cost is a fixed number of statements a batch. What concerns
+//! one capture alone (a repeated key, a person who is gone) is an outcome of that capture; an error undoes the batch,
+//! and the caller may try its captures one by one.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+use std::sync::Arc;
+
+use kernel::attribute::{AttributeName, Value};
+use kernel::consent::{ConsentEvent, Evidence};
+use kernel::entropy::Entropy;
+use kernel::id::{LedgerRef, ReceiptId};
+use kernel::ledger::{LedgerEntry, LedgerEvent};
+use kernel::purpose::Purpose;
+use kernel::seal::Keyring;
+use kernel::source::SourceId;
+use kernel::subject::SubjectId;
+use kernel::time::Timestamp;
+
+use super::crowd::Crowd;
+use super::{Change, Identified, sealed};
+use crate::Backend;
+use crate::error::StoreError;
+use crate::statement::{Row, sql};
+use crate::unit_of_work::{Conn, Entries, Unchanged};
+
+/// A batch of posts.
+pub struct CaptureConsents {
+    /// The posts, in the order in which they were received.
+    pub captures: Vec<Capture>,
+    /// The keys in use.
+    pub keyring: Arc<Keyring>,
+    /// Where the keys of new persons are drawn from.
+    pub entropy: Arc<dyn Entropy>,
+    /// Now.
+    pub at: Timestamp,
+}
+
+impl fmt::Debug for CaptureConsents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CaptureConsents").field("captures", &self.captures.len()).finish_non_exhaustive()
+    }
+}
+
+/// One post.
+#[derive(Clone)]
+pub struct Capture {
+    /// Whose.
+    pub who: CaptureSubject,
+    /// The receipt it is given.
+    pub receipt: ReceiptId,
+    /// What was stated, in order. Their sequence numbers are assigned here.
+    pub events: Vec<ConsentEvent>,
+    /// How it was stated: sealed with each event that is a statement.
+    pub evidence: Option<Evidence>,
+    /// What else the post says of the person.
+    pub attributes: Vec<(AttributeName, Value)>,
+    /// The form or source it came through.
+    pub source: SourceId,
+    /// When the attributes were observed.
+    pub observed_at: Timestamp,
+    /// The key under which a repetition is recognised.
+    pub idempotency: Option<IdempotencyClaim>,
+}
+
+impl fmt::Debug for Capture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Capture").field("receipt", &self.receipt).finish_non_exhaustive()
+    }
+}
+
+/// Whose a post is.
+#[derive(Debug, Clone)]
+pub enum CaptureSubject {
+    /// Known by identifiers, and new if they are.
+    Identified(Identified),
+    /// Known already, by a token.
+    Known(SubjectId),
+}
+
+/// A claim to be the only post under a key.
+#[derive(Clone)]
+pub struct IdempotencyClaim {
+    /// Whose keys they are.
+    pub scope: String,
+    /// A digest of the key.
+    pub key: [u8; 32],
+    /// A keyed digest of the request.
+    pub request: [u8; 32],
+    /// What a repetition is answered with. It is stored in the clear, so it holds no personal value.
+    pub outcome: Vec<u8>,
+    /// Until when repetitions are recognised.
+    pub expires_at: Timestamp,
+}
+
+impl fmt::Debug for IdempotencyClaim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("IdempotencyClaim(..)")
+    }
+}
+
+/// What became of a post.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Captured {
+    /// It was recorded.
+    Recorded(Recorded),
+    /// The same post was recorded before under the same key.
+    Replayed {
+        /// Whose it was, unless erased.
+        subject: Option<SubjectId>,
+        /// What was kept to answer it.
+        outcome: Vec<u8>,
+    },
+    /// Another post was recorded before under the same key. Nothing was stored.
+    KeyReused,
+    /// The person it named is not here. Nothing was stored.
+    NoSuchSubject,
+    /// Its identifiers belong to two persons. Nothing was stored.
+    Ambiguous,
+}
+
+/// A post that was recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// Whose.
+    pub subject: SubjectId,
+    /// What the ledger calls the person.
+    pub ledger_ref: LedgerRef,
+    /// Whether the person was new.
+    pub created: bool,
+    /// Its receipt.
+    pub receipt: ReceiptId,
+    /// The codes and purposes of the events that were added.
+    pub events: Vec<(u8, Option<Purpose>)>,
+}
+
+/// What is to be done with a capture.
+enum Plan {
+    Record(SubjectId),
+    Done(Captured),
+    /// It repeats the key of an earlier capture of this batch.
+    Repeats { first: usize, same_request: bool },
+}
+
+impl sealed::Sealed for CaptureConsents {}
+
+impl Change for CaptureConsents {
+    type Output = Vec<Captured>;
+    const NAME: &'static str = "capture_consents";
+
+    async fn apply(&self, conn: &Conn<'_>) -> Result<Self::Output, StoreError> {
+        let used = self.find_used_keys(conn).await?;
+        let who = self.captures.iter().filter_map(|capture| match &capture.who {
+            CaptureSubject::Identified(who) => Some(who),
+            CaptureSubject::Known(_) => None,
+        });
+        let mut crowd = Crowd::find(conn, (&self.keyring, &*self.entropy), self.at, who).await?;
+        let (plans, identified, named) = self.plan(&mut crowd, &used);
+        crowd.lock(&identified, &named).await?;
+
+        let mut outcomes: Vec<Captured> = Vec::with_capacity(plans.len());
+        let mut claims = Vec::new();
+        for (capture, plan) in self.captures.iter().zip(plans) {
+            let outcome = match plan {
+                Plan::Done(outcome) => outcome,
+                Plan::Repeats { first, same_request } => repetition(&self.captures, &outcomes, first, same_request),
+                Plan::Record(subject) if !crowd.has(subject) => Captured::NoSuchSubject,
+                Plan::Record(subject) => {
+                    let recorded = record(&mut crowd, subject, capture)?;
+                    claims.extend(capture.idempotency.as_ref().map(|claim| (claim, subject)));
+                    Captured::Recorded(recorded)
+                }
+            };
+            outcomes.push(outcome);
+        }
+        crowd.write().await?;
+        self.claim(conn, claims).await?;
+        Ok(outcomes)
+    }
+
+    fn entries(&self, output: &Self::Output) -> Entries {
+        let recorded = self.captures.iter().zip(output).filter_map(|(capture, outcome)| match outcome {
+            Captured::Recorded(recorded) => Some((capture, recorded)),
+            _ => None,
+        });
+        let events = recorded.flat_map(|(capture, recorded)| {
+            let captured = LedgerEvent::ConsentCaptured {
+                subject: recorded.ledger_ref,
+                receipt: recorded.receipt,
+                events: recorded.events.clone(),
+            };
+            let ingested = (!capture.attributes.is_empty()).then(|| LedgerEvent::RecordIngested {
+                subject: recorded.ledger_ref,
+                source: capture.source.clone(),
+                attributes: capture.attributes.iter().map(|(name, _)| name.clone()).collect(),
+            });
+            [Some(captured), ingested].into_iter().flatten()
+        });
+        let reason = if output.iter().any(|outcome| matches!(outcome, Captured::Replayed { .. })) {
+            Unchanged::AlreadyDone
+        } else if output.contains(&Captured::NoSuchSubject) {
+            Unchanged::NoSuchSubject
+        } else {
+            Unchanged::TurnedAway
+        };
+        Entries::each(events.map(|event| LedgerEntry { at: self.at, event }), reason)
+    }
+}
+
+fn record(crowd: &mut Crowd<'_>, subject: SubjectId, capture: &Capture) -> Result<Recorded, StoreError> {
+    let events = crowd.fold(subject, capture.receipt, &capture.events, capture.evidence.as_ref())?;
+    crowd.merge(subject, &capture.attributes, capture.observed_at, &capture.source)?;
+    let (ledger_ref, created) = crowd.reference(subject)?;
+    Ok(Recorded { subject, ledger_ref, created, receipt: capture.receipt, events })
+}
+
+/// The outcome of a capture whose key an earlier one of the same batch has: as if that one had been committed before.
+fn repetition(captures: &[Capture], outcomes: &[Captured], first: usize, same_request: bool) -> Captured {
+    let claim = captures.get(first).and_then(|capture| capture.idempotency.as_ref());
+    match (outcomes.get(first), claim) {
+        (Some(Captured::Recorded(_)), _) if !same_request => Captured::KeyReused,
+        (Some(Captured::Recorded(recorded)), Some(claim)) => {
+            Captured::Replayed { subject: Some(recorded.subject), outcome: claim.outcome.clone() }
+        }
+        (Some(other), _) => other.clone(),
+        (None, _) => Captured::KeyReused,
+    }
+}
+
+/// A key that is in use: the request it was used for, and what answered it.
+struct UsedKey {
+    request: [u8; 32],
+    subject: Option<SubjectId>,
+    outcome: Vec<u8>,
+}
+
+impl CaptureConsents {
+    fn plan(
+        &self,
+        crowd: &mut Crowd<'_>,
+        used: &HashMap<(String, [u8; 32]), UsedKey>,
+    ) -> (Vec<Plan>, BTreeSet<SubjectId>, BTreeSet<SubjectId>) {
+        let (mut identified, mut named) = (BTreeSet::new(), BTreeSet::new());
+        let mut claimed: HashMap<_, (usize, &[u8; 32])> = HashMap::new();
+        let mut plans = Vec::with_capacity(self.captures.len());
+        for (at, capture) in self.captures.iter().enumerate() {
+            if let Some(claim) = &capture.idempotency {
+                if let Some(key) = used.get(&(claim.scope.clone(), claim.key)) {
+                    let same = key.request == claim.request;
+                    let replayed = Captured::Replayed { subject: key.subject, outcome: key.outcome.clone() };
+                    plans.push(Plan::Done(if same { replayed } else { Captured::KeyReused }));
+                    continue;
+                }
+                if let Some((first, request)) = claimed.get(&(claim.scope.as_str(), claim.key)) {
+                    let same_request = *request == &claim.request;
+                    plans.push(Plan::Repeats { first: *first, same_request });
+                    continue;
+                }
+                claimed.insert((claim.scope.as_str(), claim.key), (at, &claim.request));
+            }
+            plans.push(match &capture.who {
+                CaptureSubject::Known(subject) => {
+                    named.insert(*subject);
+                    Plan::Record(*subject)
+                }
+                CaptureSubject::Identified(who) => match crowd.resolve(who) {
+                    Some(subject) => {
+                        identified.insert(subject);
+                        Plan::Record(subject)
+                    }
+                    None => Plan::Done(Captured::Ambiguous),
+                },
+            });
+        }
+        (plans, identified, named)
+    }
+
+    async fn find_used_keys(&self, conn: &Conn<'_>) -> Result<HashMap<(String, [u8; 32]), UsedKey>, StoreError> {
+        let claims: Vec<_> = self.captures.iter().filter_map(|capture| capture.idempotency.as_ref()).collect();
+        let mut rows = Vec::new();
+        match conn.backend() {
+            _ if claims.is_empty() => {}
+            Backend::Postgres => {
+                let scopes: Vec<_> = claims.iter().map(|claim| claim.scope.clone()).collect();
+                let keys: Vec<_> = claims.iter().map(|claim| claim.key.to_vec()).collect();
+                rows = sql("SELECT scope, key, request, subject_id, outcome FROM idempotency_key \
+                     WHERE (scope, key) IN (SELECT * FROM unnest($1::text[], $2::bytea[])) AND expires_at > $3")
+                .with(scopes)
+                .with(keys)
+                .with(self.at.as_millis())
+                .rows(conn.raw())
+                .await?;
+            }
+            Backend::Sqlite => {
+                for claim in claims {
+                    let found = sql("SELECT scope, key, request, subject_id, outcome FROM idempotency_key \
+                         WHERE scope = $1 AND key = $2 AND expires_at > $3")
+                    .with(claim.scope.as_str())
+                    .with_bytes(&claim.key)
+                    .with(self.at.as_millis())
+                    .row(conn.raw())
+                    .await?;
+                    rows.extend(found);
+                }
+            }
+        }
+        rows.iter().map(used_key).collect()
+    }
+
+    /// Claims the keys. When another unit claimed one since it was looked for, everything is begun anew and finds it.
+    async fn claim(
+        &self,
+        conn: &Conn<'_>,
+        mut claims: Vec<(&IdempotencyClaim, SubjectId)>,
+    ) -> Result<(), StoreError> {
+        if claims.is_empty() {
+            return Ok(());
+        }
+        claims.sort_by(|(a, _), (b, _)| (&a.scope, &a.key).cmp(&(&b.scope, &b.key)));
+        let count = claims.len() as u64;
+        let claimed = match conn.backend() {
+            Backend::Postgres => {
+                let (mut scopes, mut keys, mut requests) = (Vec::new(), Vec::new(), Vec::new());
+                let (mut subjects, mut outcomes, mut ends) = (Vec::new(), Vec::new(), Vec::new());
+                for (claim, subject) in claims {
+                    scopes.push(claim.scope.clone());
+                    keys.push(claim.key.to_vec());
+                    requests.push(claim.request.to_vec());
+                    subjects.push(subject.as_bytes().to_vec());
+                    outcomes.push(claim.outcome.clone());
+                    ends.push(claim.expires_at.as_millis());
+                }
+                sql("INSERT INTO idempotency_key AS k \
+                         (scope, key, request, subject_id, outcome, created_at, expires_at) \
+                     SELECT scope, key, request, subject_id, outcome, $1::bigint, expires_at \
+                     FROM unnest($2::text[], $3::bytea[], $4::bytea[], $5::bytea[], $6::bytea[], $7::bigint[]) \
+                         AS t (scope, key, request, subject_id, outcome, expires_at) \
+                     ON CONFLICT (scope, key) DO UPDATE SET request = excluded.request, \
+                         subject_id = excluded.subject_id, outcome = excluded.outcome, \
+                         created_at = excluded.created_at, expires_at = excluded.expires_at \
+                     WHERE k.expires_at <= $1")
+                .with(self.at.as_millis())
+                .with(scopes)
+                .with(keys)
+                .with(requests)
+                .with(subjects)
+                .with(outcomes)
+                .with(ends)
+                .execute(conn.raw())
+                .await?
+            }
+            Backend::Sqlite => {
+                let mut claimed = 0;
+                for (claim, subject) in claims {
+                    claimed += sql("INSERT INTO idempotency_key AS k \
+                             (scope, key, request, subject_id, outcome, created_at, expires_at) \
+                         VALUES ($2, $3, $4, $5, $6, $1, $7) \
+                         ON CONFLICT (scope, key) DO UPDATE SET request = excluded.request, \
+                             subject_id = excluded.subject_id, outcome = excluded.outcome, \
+                             created_at = excluded.created_at, expires_at = excluded.expires_at \
+                         WHERE k.expires_at <= $1")
+                    .with(self.at.as_millis())
+                    .with(claim.scope.as_str())
+                    .with_bytes(&claim.key)
+                    .with_bytes(&claim.request)
+                    .with_bytes(subject.as_bytes())
+                    .with(claim.outcome.clone())
+                    .with(claim.expires_at.as_millis())
+                    .execute(conn.raw())
+                    .await?;
+                }
+                claimed
+            }
+        };
+        if claimed == count { Ok(()) } else { Err(StoreError::Busy) }
+    }
+}
+
+fn used_key(row: &Row) -> Result<((String, [u8; 32]), UsedKey), StoreError> {
+    let subject: Option<Vec<u8>> = row.get(3)?;
+    let subject = subject.map(|bytes| SubjectId::from_slice(&bytes).ok_or(StoreError::Tampered)).transpose()?;
+    let used = UsedKey { request: row.bytes(2)?, subject, outcome: row.get(4)? };
+    Ok(((row.get(0)?, row.bytes(1)?), used))
+}

@@ -1,0 +1,589 @@
+//! The persons that one batch touches: found by fingerprint, locked in order, folded in memory, written at once.
+//!
+//! PostgreSQL gets a fixed number of statements a batch, each with arrays; SQLite, which has no network to cross,
+//! gets one a row.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use kernel::attribute::{AttributeName, Value};
+use kernel::consent::{ConsentEvent, EventKind, Evidence, Standing};
+use kernel::entropy::Entropy;
+use kernel::id::{LedgerRef, ReceiptId};
+use kernel::identifier::{Fingerprint, IdentifierKind, SuppressionFingerprint};
+use kernel::purpose::Purpose;
+use kernel::regime::Regime;
+use kernel::seal::{Keyring, SubjectKey, WrappedKey, merge_record};
+use kernel::source::SourceId;
+use kernel::subject::SubjectId;
+use kernel::time::Timestamp;
+
+use crate::Backend;
+use crate::error::StoreError;
+use crate::statement::{Row, sql};
+use crate::unit_of_work::Conn;
+
+/// A person as a form or a source knows them.
+#[derive(Debug, Clone)]
+pub struct Identified {
+    /// The fingerprints of the person's identifiers: at least one.
+    pub fingerprints: Vec<(IdentifierKind, Fingerprint)>,
+    /// The id to give, if the person is new. Drawn by the caller, so that a unit that is run again stays the same.
+    pub new_subject: SubjectId,
+    /// What the ledger will call the person, if new.
+    pub ledger_ref: LedgerRef,
+}
+
+/// Where everything of a batch comes together.
+pub(super) struct Crowd<'c> {
+    conn: &'c Conn<'c>,
+    keyring: &'c Keyring,
+    entropy: &'c dyn Entropy,
+    at: Timestamp,
+    /// Whose a fingerprint is, by the store or by an earlier item of this batch.
+    known: HashMap<Fingerprint, SubjectId>,
+    /// Fingerprints to add. Sorted: two batches that add the same ones wait for each other in one direction only.
+    links: BTreeMap<Fingerprint, (IdentifierKind, SubjectId)>,
+    fresh: BTreeMap<SubjectId, LedgerRef>,
+    members: BTreeMap<SubjectId, Member>,
+    events: Vec<SealedEvent>,
+}
+
+/// A person, locked and unwrapped.
+struct Member {
+    ledger_ref: LedgerRef,
+    key: SubjectKey,
+    /// The wrapped key of a person who is not stored yet.
+    fresh: Option<WrappedKey>,
+    standing: Standing,
+    record: Vec<u8>,
+    folded: bool,
+    merged: bool,
+}
+
+struct SealedEvent {
+    subject: SubjectId,
+    receipt: ReceiptId,
+    event: ConsentEvent,
+    sealed: Vec<u8>,
+}
+
+impl<'c> Crowd<'c> {
+    /// Begins a batch by looking up all of its fingerprints.
+    pub(super) async fn find(
+        conn: &'c Conn<'c>,
+        (keyring, entropy): (&'c Keyring, &'c dyn Entropy),
+        at: Timestamp,
+        who: impl Iterator<Item = &Identified>,
+    ) -> Result<Self, StoreError> {
+        let fingerprints: BTreeSet<Fingerprint> =
+            who.flat_map(|who| who.fingerprints.iter().map(|(_, fingerprint)| *fingerprint)).collect();
+        let known = find_subjects(conn, &fingerprints).await?;
+        Ok(Self {
+            conn,
+            keyring,
+            entropy,
+            at,
+            known,
+            links: BTreeMap::new(),
+            fresh: BTreeMap::new(),
+            members: BTreeMap::new(),
+            events: Vec::new(),
+        })
+    }
+
+    /// Whether one of the person's fingerprints is known.
+    pub(super) fn knows(&self, who: &Identified) -> bool {
+        who.fingerprints.iter().any(|(_, fingerprint)| self.known.contains_key(fingerprint))
+    }
+
+    /// Which subject it is, if not two: a known one, or from now on in this batch the new one.
+    pub(super) fn resolve(&mut self, who: &Identified) -> Option<SubjectId> {
+        let mut subject = None;
+        for (_, fingerprint) in &who.fingerprints {
+            match (subject, self.known.get(fingerprint)) {
+                (Some(one), Some(other)) if one != *other => return None,
+                (_, Some(found)) => subject = Some(*found),
+                (_, None) => {}
+            }
+        }
+        let subject = subject.unwrap_or_else(|| {
+            self.fresh.insert(who.new_subject, who.ledger_ref);
+            who.new_subject
+        });
+        for (kind, fingerprint) in &who.fingerprints {
+            if self.known.insert(*fingerprint, subject).is_none() {
+                self.links.insert(*fingerprint, (*kind, subject));
+            }
+        }
+        Some(subject)
+    }
+
+    /// Adds the new fingerprints, then locks and opens everybody the batch is about. `identified` were resolved;
+    /// `named` may not exist.
+    pub(super) async fn lock(
+        &mut self,
+        identified: &BTreeSet<SubjectId>,
+        named: &BTreeSet<SubjectId>,
+    ) -> Result<(), StoreError> {
+        self.link().await?;
+        let stored: BTreeSet<SubjectId> =
+            identified.union(named).filter(|subject| !self.fresh.contains_key(subject)).copied().collect();
+        for row in lock_subjects(self.conn, &stored).await? {
+            let id = SubjectId::from_bytes(row.bytes(0)?);
+            let key = self.keyring.unwrap_key(id, &row.get::<Vec<u8>>(2)?).map_err(|_| StoreError::Tampered)?;
+            let standing = key.open_standing(&row.get::<Vec<u8>>(3)?).map_err(|_| StoreError::Tampered)?;
+            let member = Member {
+                ledger_ref: LedgerRef::from_bytes(row.bytes(1)?),
+                key,
+                fresh: None,
+                standing,
+                record: row.get(4)?,
+                folded: false,
+                merged: false,
+            };
+            self.members.insert(id, member);
+        }
+        for (id, ledger_ref) in std::mem::take(&mut self.fresh) {
+            let (key, wrapped) = self
+                .keyring
+                .create_key(id, self.entropy)
+                .map_err(|_| StoreError::defect("a data key could not be made"))?;
+            let member = Member {
+                ledger_ref,
+                key,
+                fresh: Some(wrapped),
+                standing: Standing::of(id),
+                record: Vec::new(),
+                folded: false,
+                merged: false,
+            };
+            self.members.insert(id, member);
+        }
+        // Somebody was erased between being found and being locked: found anew, they are not there.
+        if identified.iter().all(|id| self.members.contains_key(id)) { Ok(()) } else { Err(StoreError::Busy) }
+    }
+
+    /// Adds fingerprints. When another batch added one of them first, everything is begun anew and finds its subject.
+    async fn link(&self) -> Result<(), StoreError> {
+        let added = match self.conn.backend() {
+            _ if self.links.is_empty() => 0,
+            Backend::Postgres => {
+                let (mut fingerprints, mut kinds, mut subjects) = (Vec::new(), Vec::new(), Vec::new());
+                for (fingerprint, (kind, subject)) in &self.links {
+                    fingerprints.push(fingerprint.as_bytes().to_vec());
+                    kinds.push(kind.as_str().to_owned());
+                    subjects.push(subject.as_bytes().to_vec());
+                }
+                sql("INSERT INTO subject_identifier (fingerprint, kind, subject_id, added_at) \
+                     SELECT fingerprint, kind, subject_id, $1::bigint \
+                     FROM unnest($2::bytea[], $3::text[], $4::bytea[]) AS t (fingerprint, kind, subject_id) \
+                     ON CONFLICT (fingerprint) DO NOTHING")
+                .with(self.at.as_millis())
+                .with(fingerprints)
+                .with(kinds)
+                .with(subjects)
+                .execute(self.conn.raw())
+                .await?
+            }
+            Backend::Sqlite => {
+                let mut added = 0;
+                for (fingerprint, (kind, subject)) in &self.links {
+                    added += sql("INSERT INTO subject_identifier (fingerprint, kind, subject_id, added_at) \
+                         VALUES ($1, $2, $3, $4)")
+                    .with_bytes(fingerprint.as_bytes())
+                    .with(kind.as_str())
+                    .with_bytes(subject.as_bytes())
+                    .with(self.at.as_millis())
+                    .execute(self.conn.raw())
+                    .await?;
+                }
+                added
+            }
+        };
+        if added == self.links.len() as u64 { Ok(()) } else { Err(StoreError::Busy) }
+    }
+
+    /// Whether somebody who was named is here.
+    pub(super) fn has(&self, id: SubjectId) -> bool {
+        self.members.contains_key(&id)
+    }
+
+    /// What the ledger calls somebody who is here, and whether this batch brought them.
+    pub(super) fn reference(&self, id: SubjectId) -> Result<(LedgerRef, bool), StoreError> {
+        let member = self.members.get(&id).ok_or(StoreError::defect("a batch lost a person"))?;
+        Ok((member.ledger_ref, member.fresh.is_some()))
+    }
+
+    /// Adds events to a person's history and folds them, in order. Tells what was added: a fact that the standing
+    /// already has is not.
+    pub(super) fn fold(
+        &mut self,
+        id: SubjectId,
+        receipt: ReceiptId,
+        events: &[ConsentEvent],
+        evidence: Option<&Evidence>,
+    ) -> Result<Vec<(u8, Option<Purpose>)>, StoreError> {
+        let member = self.members.get_mut(&id).ok_or(StoreError::defect("a batch lost a person"))?;
+        let mut added = Vec::with_capacity(events.len());
+        for event in events {
+            if has_fact(&member.standing, event) {
+                continue;
+            }
+            let mut event = event.clone();
+            event.sequence = member.standing.next_sequence();
+            member.standing.apply(&event);
+            let evidence = evidence.filter(|_| !is_fact(event.kind));
+            let sealed = member
+                .key
+                .seal_event(&event, evidence)
+                .map_err(|_| StoreError::defect("an event could not be sealed"))?;
+            member.folded = true;
+            added.push((event.kind.code(), event.purpose.clone()));
+            self.events.push(SealedEvent { subject: id, receipt, event, sealed });
+        }
+        Ok(added)
+    }
+
+    /// Seals attributes into a person's record.
+    pub(super) fn merge(
+        &mut self,
+        id: SubjectId,
+        attributes: &[(AttributeName, Value)],
+        observed_at: Timestamp,
+        source: &SourceId,
+    ) -> Result<(), StoreError> {
+        if attributes.is_empty() {
+            return Ok(());
+        }
+        let member = self.members.get_mut(&id).ok_or(StoreError::defect("a batch lost a person"))?;
+        let sealed: Vec<_> = attributes
+            .iter()
+            .map(|(name, value)| member.key.seal_attribute(name, value, observed_at, source))
+            .collect::<Result<_, _>>()
+            .map_err(|_| StoreError::defect("an attribute could not be sealed"))?;
+        // Only a stored record that does not read makes this fail.
+        member.record = merge_record(&member.record, &sealed).map_err(|_| StoreError::Tampered)?;
+        member.merged = true;
+        Ok(())
+    }
+
+    /// Writes everybody and everything.
+    pub(super) async fn write(self) -> Result<(), StoreError> {
+        let mut fresh = Vec::new();
+        let mut merged = Vec::new();
+        let mut folded = Vec::new();
+        for (id, member) in self.members {
+            let standing = if member.fresh.is_some() || member.folded || member.merged {
+                member.key.seal_standing(&member.standing)
+            } else {
+                continue;
+            };
+            let standing = standing.map_err(|_| StoreError::defect("a standing could not be sealed"))?;
+            match member.fresh {
+                Some(wrapped) => fresh.push(FreshRow {
+                    id,
+                    ledger_ref: member.ledger_ref,
+                    wrapped,
+                    standing,
+                    record: member.record,
+                }),
+                None if member.merged => merged.push((id, standing, member.record)),
+                None => folded.push((id, standing)),
+            }
+        }
+        insert_subjects(self.conn, self.at, fresh).await?;
+        update_records(self.conn, merged).await?;
+        update_standings(self.conn, folded).await?;
+        insert_events(self.conn, self.events).await
+    }
+}
+
+/// Facts that sources repeat with every post.
+const fn is_fact(kind: EventKind) -> bool {
+    matches!(kind, EventKind::RegimeDeclared | EventKind::BirthDeclared)
+}
+
+fn has_fact(standing: &Standing, event: &ConsentEvent) -> bool {
+    match (event.kind, event.regime) {
+        // Not knowing adds nothing to knowing.
+        (EventKind::RegimeDeclared, Some(Regime::Unknown)) => {
+            standing.has_regime(Regime::Unknown) || standing.regimes() != [Regime::Unknown]
+        }
+        (EventKind::RegimeDeclared, Some(regime)) => standing.has_regime(regime),
+        (EventKind::BirthDeclared, _) => event.birth.is_some() && standing.birth() == event.birth,
+        _ => false,
+    }
+}
+
+async fn find_subjects(
+    conn: &Conn<'_>,
+    fingerprints: &BTreeSet<Fingerprint>,
+) -> Result<HashMap<Fingerprint, SubjectId>, StoreError> {
+    let rows = rows_by_keys(
+        conn,
+        "SELECT fingerprint, subject_id FROM subject_identifier WHERE fingerprint = ANY($1::bytea[])",
+        "SELECT fingerprint, subject_id FROM subject_identifier WHERE fingerprint = $1",
+        fingerprints.iter().map(|fingerprint| fingerprint.as_bytes().to_vec()).collect(),
+    )
+    .await?;
+    rows.iter()
+        .map(|row| Ok((Fingerprint::from_bytes(row.bytes(0)?), SubjectId::from_bytes(row.bytes(1)?))))
+        .collect()
+}
+
+/// Which of these are suppressed in any scope.
+pub(super) async fn find_suppressed(
+    conn: &Conn<'_>,
+    fingerprints: &BTreeSet<SuppressionFingerprint>,
+) -> Result<HashSet<SuppressionFingerprint>, StoreError> {
+    let rows = rows_by_keys(
+        conn,
+        "SELECT fingerprint FROM suppression WHERE fingerprint = ANY($1::bytea[])",
+        "SELECT fingerprint FROM suppression WHERE fingerprint = $1",
+        fingerprints.iter().map(|fingerprint| fingerprint.as_bytes().to_vec()).collect(),
+    )
+    .await?;
+    rows.iter().map(|row| Ok(SuppressionFingerprint::from_bytes(row.bytes(0)?))).collect()
+}
+
+async fn lock_subjects(conn: &Conn<'_>, ids: &BTreeSet<SubjectId>) -> Result<Vec<Row>, StoreError> {
+    rows_by_keys(
+        conn,
+        // Sorted: two batches with the same persons wait for each other in one direction only.
+        "SELECT id, ledger_ref, wrapped_key, standing, record FROM subject \
+         WHERE id = ANY($1::bytea[]) ORDER BY id FOR UPDATE",
+        "SELECT id, ledger_ref, wrapped_key, standing, record FROM subject WHERE id = $1",
+        ids.iter().map(|id| id.as_bytes().to_vec()).collect(),
+    )
+    .await
+}
+
+async fn rows_by_keys(
+    conn: &Conn<'_>,
+    postgres: &'static str,
+    sqlite: &'static str,
+    keys: Vec<Vec<u8>>,
+) -> Result<Vec<Row>, StoreError> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    match conn.backend() {
+        Backend::Postgres => sql(postgres).with(keys).rows(conn.raw()).await,
+        Backend::Sqlite => {
+            let mut rows = Vec::with_capacity(keys.len());
+            for key in keys {
+                rows.extend(sql(sqlite).with(key).rows(conn.raw()).await?);
+            }
+            Ok(rows)
+        }
+    }
+}
+
+struct FreshRow {
+    id: SubjectId,
+    ledger_ref: LedgerRef,
+    wrapped: WrappedKey,
+    standing: Vec<u8>,
+    record: Vec<u8>,
+}
+
+async fn insert_subjects(conn: &Conn<'_>, at: Timestamp, rows: Vec<FreshRow>) -> Result<(), StoreError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let sequence = conn.sequence().await?;
+    match conn.backend() {
+        Backend::Postgres => {
+            let (mut ids, mut refs, mut keys) = (Vec::new(), Vec::new(), Vec::new());
+            let (mut standings, mut records) = (Vec::new(), Vec::new());
+            for row in rows {
+                ids.push(row.id.as_bytes().to_vec());
+                refs.push(row.ledger_ref.as_bytes().to_vec());
+                keys.push(row.wrapped.as_bytes().to_vec());
+                standings.push(row.standing);
+                records.push(row.record);
+            }
+            sql("INSERT INTO subject (id, ordinal, change_sequence, version, created_at, ledger_ref, wrapped_key, \
+                     standing, record) \
+                 SELECT id, nextval('subject_ordinal'), $1::bigint + pg_current_xact_id()::text::bigint, 1, \
+                     $2::bigint, ledger_ref, wrapped_key, standing, record \
+                 FROM unnest($3::bytea[], $4::bytea[], $5::bytea[], $6::bytea[], $7::bytea[]) \
+                     AS t (id, ledger_ref, wrapped_key, standing, record)")
+            .with(sequence)
+            .with(at.as_millis())
+            .with(ids)
+            .with(refs)
+            .with(keys)
+            .with(standings)
+            .with(records)
+            .execute(conn.raw())
+            .await?;
+        }
+        Backend::Sqlite => {
+            let count = i64::try_from(rows.len()).map_err(|_| StoreError::defect("a batch is too large"))?;
+            let last: i64 = sql("UPDATE counter SET value = value + $1 WHERE name = 'ordinal' RETURNING value")
+                .with(count)
+                .only_row(conn.raw())
+                .await?
+                .get(0)?;
+            for (row, ordinal) in rows.into_iter().zip(last.saturating_sub(count).saturating_add(1)..) {
+                sql("INSERT INTO subject (id, ordinal, change_sequence, version, created_at, ledger_ref, \
+                         wrapped_key, standing, record) \
+                     VALUES ($1, $2, $3, 1, $4, $5, $6, $7, $8)")
+                .with_bytes(row.id.as_bytes())
+                .with(ordinal)
+                .with(sequence)
+                .with(at.as_millis())
+                .with_bytes(row.ledger_ref.as_bytes())
+                .with_bytes(row.wrapped.as_bytes())
+                .with(row.standing)
+                .with(row.record)
+                .execute(conn.raw())
+                .await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn update_records(conn: &Conn<'_>, rows: Vec<(SubjectId, Vec<u8>, Vec<u8>)>) -> Result<(), StoreError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let sequence = conn.sequence().await?;
+    match conn.backend() {
+        Backend::Postgres => {
+            let (mut ids, mut standings, mut records) = (Vec::new(), Vec::new(), Vec::new());
+            for (id, standing, record) in rows {
+                ids.push(id.as_bytes().to_vec());
+                standings.push(standing);
+                records.push(record);
+            }
+            sql("UPDATE subject SET standing = t.standing, record = t.record, version = version + 1, \
+                     change_sequence = $1::bigint + pg_current_xact_id()::text::bigint \
+                 FROM unnest($2::bytea[], $3::bytea[], $4::bytea[]) AS t (id, standing, record) \
+                 WHERE subject.id = t.id")
+            .with(sequence)
+            .with(ids)
+            .with(standings)
+            .with(records)
+            .execute(conn.raw())
+            .await?;
+        }
+        Backend::Sqlite => {
+            for (id, standing, record) in rows {
+                sql("UPDATE subject SET standing = $1, record = $2, version = version + 1, change_sequence = $3 \
+                     WHERE id = $4")
+                .with(standing)
+                .with(record)
+                .with(sequence)
+                .with_bytes(id.as_bytes())
+                .execute(conn.raw())
+                .await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// As [`update_records`], without carrying records over that did not change.
+async fn update_standings(conn: &Conn<'_>, rows: Vec<(SubjectId, Vec<u8>)>) -> Result<(), StoreError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let sequence = conn.sequence().await?;
+    match conn.backend() {
+        Backend::Postgres => {
+            let (ids, standings): (Vec<_>, Vec<_>) =
+                rows.into_iter().map(|(id, standing)| (id.as_bytes().to_vec(), standing)).unzip();
+            sql("UPDATE subject SET standing = t.standing, version = version + 1, \
+                     change_sequence = $1::bigint + pg_current_xact_id()::text::bigint \
+                 FROM unnest($2::bytea[], $3::bytea[]) AS t (id, standing) \
+                 WHERE subject.id = t.id")
+            .with(sequence)
+            .with(ids)
+            .with(standings)
+            .execute(conn.raw())
+            .await?;
+        }
+        Backend::Sqlite => {
+            for (id, standing) in rows {
+                sql("UPDATE subject SET standing = $1, version = version + 1, change_sequence = $2 WHERE id = $3")
+                    .with(standing)
+                    .with(sequence)
+                    .with_bytes(id.as_bytes())
+                    .execute(conn.raw())
+                    .await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn insert_events(conn: &Conn<'_>, rows: Vec<SealedEvent>) -> Result<(), StoreError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    match conn.backend() {
+        Backend::Postgres => insert_events_at_once(conn, rows).await,
+        Backend::Sqlite => {
+            for row in rows {
+                let notice = row.event.grant.as_ref().and_then(|grant| grant.notice);
+                sql("INSERT INTO consent_event (subject_id, sequence, kind, purpose, captured_at, received_at, notice, \
+                         receipt, sealed) \
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)")
+                .with_bytes(row.subject.as_bytes())
+                .with(i64::from(row.event.sequence))
+                .with(i16::from(row.event.kind.code()))
+                .with(row.event.purpose.as_ref().map(|purpose| purpose.as_str().to_owned()))
+                .with(row.event.captured_at.as_millis())
+                .with(row.event.received_at.as_millis())
+                .with(notice.map(|notice| notice.as_bytes().to_vec()))
+                .with_bytes(row.receipt.as_bytes())
+                .with(row.sealed)
+                .execute(conn.raw())
+                .await?;
+            }
+            Ok(())
+        }
+    }
+}
+
+async fn insert_events_at_once(conn: &Conn<'_>, rows: Vec<SealedEvent>) -> Result<(), StoreError> {
+    let (mut subjects, mut sequences, mut kinds, mut purposes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut captured, mut received, mut notices) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut receipts, mut sealed) = (Vec::new(), Vec::new());
+    for row in rows {
+        let sequence = i32::try_from(row.event.sequence);
+        subjects.push(row.subject.as_bytes().to_vec());
+        sequences.push(sequence.map_err(|_| StoreError::defect("a history has more events than it can number"))?);
+        kinds.push(i16::from(row.event.kind.code()));
+        // Arrays travel without nulls: what is absent is empty until it arrives.
+        purposes.push(row.event.purpose.as_ref().map_or_else(String::new, |purpose| purpose.as_str().to_owned()));
+        captured.push(row.event.captured_at.as_millis());
+        received.push(row.event.received_at.as_millis());
+        let notice = row.event.grant.as_ref().and_then(|grant| grant.notice);
+        notices.push(notice.map_or_else(Vec::new, |notice| notice.as_bytes().to_vec()));
+        receipts.push(row.receipt.as_bytes().to_vec());
+        sealed.push(row.sealed);
+    }
+    sql("INSERT INTO consent_event (subject_id, sequence, kind, purpose, captured_at, received_at, notice, receipt, \
+             sealed) \
+         SELECT subject_id, sequence, kind, nullif(purpose, ''), captured_at, received_at, nullif(notice, ''), \
+             receipt, sealed \
+         FROM unnest($1::bytea[], $2::int[], $3::smallint[], $4::text[], $5::bigint[], $6::bigint[], $7::bytea[], \
+             $8::bytea[], $9::bytea[]) \
+             AS t (subject_id, sequence, kind, purpose, captured_at, received_at, notice, receipt, sealed)")
+    .with(subjects)
+    .with(sequences)
+    .with(kinds)
+    .with(purposes)
+    .with(captured)
+    .with(received)
+    .with(notices)
+    .with(receipts)
+    .with(sealed)
+    .execute(conn.raw())
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! The only crate that speaks SQL: sea-orm and sqlx end here, and no type of theirs is in a public signature.
+//!
+//! - [`change`]: every write there is, one file each. What is not in that folder cannot happen to data.
+//! - [`query`]: every read, as methods of [`Store`].
+//! - [`unit_of_work`]: a write and its ledger entry are committed together, or not at all.
+//! - [`ledger`]: reading the ledger in order and extending its tree.
+//!
+//! SQLite (a file) and PostgreSQL hold the same tables and pass the same tests. The store opens standings and events
+//! to fold them; attributes it only carries, sealed.
+
+pub mod change;
+mod connect;
+mod entity;
+mod error;
+pub mod ledger;
+mod lease;
+pub mod query;
+mod schema;
+mod sequence;
+mod statement;
+pub mod unit_of_work;
+
+use std::fmt;
+use std::sync::Arc;
+
+use sea_orm::DatabaseConnection;
+use tokio::sync::{OnceCell, Semaphore};
+
+pub use change::Change;
+pub use connect::StoreSettings;
+pub use error::{StoreError, Unexpected};
+pub use unit_of_work::{Committed, Transaction};
+
+use error::from_db;
+
+/// Which database holds the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    /// A SQLite file: one machine, one writer at a time.
+    Sqlite,
+    /// PostgreSQL: many gateways.
+    Postgres,
+}
+
+/// The store. Cheap to clone; all clones share one pool of connections.
+#[derive(Clone)]
+pub struct Store {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    db: DatabaseConnection,
+    backend: Backend,
+    base: OnceCell<i64>,
+    /// SQLite lets one connection write. Waiting for it here is fair and keeps the other connections for readers.
+    writer: Arc<Semaphore>,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("backend", &self.shared.backend).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Connects. A new database is empty until [`Store::migrate`] was called.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownSchema`] when a newer version migrated the database; [`StoreError::Unavailable`] or
+    /// [`StoreError::Unexpected`] when it cannot be reached or used.
+    pub async fn connect(settings: &StoreSettings) -> Result<Self, StoreError> {
+        let shared = Shared {
+            db: connect::connect(settings).await?,
+            backend: settings.backend()?,
+            base: OnceCell::new(),
+            writer: Arc::new(Semaphore::new(1)),
+        };
+        let store = Self { shared: Arc::new(shared) };
+        store.pending_migrations().await?;
+        Ok(store)
+    }
+
+    /// Which database it is.
+    #[must_use]
+    pub fn backend(&self) -> Backend {
+        self.shared.backend
+    }
+
+    /// Asks the database for a sign of life.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.db().ping().await.map_err(from_db)
+    }
+
+    /// Closes all connections, of every clone.
+    pub async fn close(self) {
+        // A pool that does not close in order is closed by the end of the process.
+        if self.db().close_by_ref().await.is_err() {
+            tracing::debug!("the pool of connections did not close in order");
+        }
+    }
+
+    pub(crate) fn db(&self) -> &DatabaseConnection {
+        &self.shared.db
+    }
+
+    pub(crate) fn base_cell(&self) -> &OnceCell<i64> {
+        &self.shared.base
+    }
+
+    pub(crate) fn writer(&self) -> &Arc<Semaphore> {
+        &self.shared.writer
+    }
+}

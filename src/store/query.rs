@@ -1,0 +1,23 @@
+//! Every read, as methods of [`Store`](crate::Store). Rows come out as they lie: sealed.
+
+pub mod client;
+pub mod consent_event;
+pub mod counts;
+pub mod disclosure;
+pub mod idempotency;
+pub mod notice;
+pub mod policy;
+pub mod rights_request;
+pub mod subject;
+pub mod suppression;
+
+pub use client::ClientRow;
+pub use consent_event::EventRow;
+pub use counts::Counts;
+pub use disclosure::{DisclosurePage, DisclosurePosition, DisclosureRow};
+pub use idempotency::StoredOutcome;
+pub use notice::StoredNotice;
+pub use policy::StoredPolicy;
+pub use rights_request::RightsRequestRow;
+pub use subject::{ChangePosition, SubjectPage, SubjectRow};
+pub use suppression::SuppressionRow;

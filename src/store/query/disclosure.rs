@@ -1,0 +1,135 @@
+//! Who received a person's data, what, for what and when (GDPR Art. 15(1)(c)).
+
+use kernel::attribute::AttributeName;
+use kernel::id::PullId;
+use kernel::policy::PolicyVersion;
+use kernel::purpose::Purpose;
+use kernel::recipient::RecipientId;
+use kernel::time::Timestamp;
+use roaring::RoaringTreemap;
+use sea_orm::sea_query::ExprTrait as _;
+use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _};
+
+use crate::Store;
+use crate::entity::disclosure::{Column, Entity, Model};
+use crate::error::{StoreError, from_db};
+use crate::statement::{exactly, name, names, signed, unsigned};
+
+/// How many pages are looked through at a time.
+const BATCH: u64 = 256;
+
+/// A recorded disclosure that a person is part of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DisclosureRow {
+    /// The pull or look-up.
+    pub pull: PullId,
+    /// Its page.
+    pub page: u32,
+    /// Who received.
+    pub recipient: RecipientId,
+    /// What for.
+    pub purpose: Purpose,
+    /// The attributes that left, for anybody on the page.
+    pub attributes: Vec<AttributeName>,
+    /// The policy that decided.
+    pub policy: PolicyVersion,
+    /// When.
+    pub at: Timestamp,
+    /// How many persons were on the page.
+    pub subjects: u64,
+}
+
+/// Where to go on reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DisclosurePosition {
+    at: Timestamp,
+    pull: PullId,
+    page: u32,
+}
+
+/// Some disclosures, newest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DisclosurePage {
+    /// The disclosures.
+    pub rows: Vec<DisclosureRow>,
+    /// Where to go on, if there may be more.
+    pub next: Option<DisclosurePosition>,
+}
+
+impl Store {
+    /// The disclosures that the person with this ordinal is part of, newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// Those of the database; [`StoreError::Tampered`] when a bitmap does not read.
+    pub async fn disclosures_of(
+        &self,
+        ordinal: u64,
+        after: Option<DisclosurePosition>,
+        limit: u32,
+    ) -> Result<DisclosurePage, StoreError> {
+        let mut rows = Vec::new();
+        let mut position = after;
+        loop {
+            let batch = self.disclosures_over(ordinal, position).await?;
+            let is_last = (batch.len() as u64) < BATCH;
+            for model in batch {
+                if rows.len() as u64 == u64::from(limit) {
+                    return Ok(DisclosurePage { rows, next: position });
+                }
+                let bitmap = RoaringTreemap::deserialize_from(model.bitmap.as_slice());
+                let holds = bitmap.map_err(|_| StoreError::Tampered)?.contains(ordinal);
+                let row = read(model)?;
+                position = Some(DisclosurePosition { at: row.at, pull: row.pull, page: row.page });
+                if holds {
+                    rows.push(row);
+                }
+            }
+            if is_last {
+                return Ok(DisclosurePage { rows, next: None });
+            }
+        }
+    }
+
+    /// The next disclosures whose range covers an ordinal. One person's look-ups are found by equality, the few wide
+    /// pages by their own index.
+    async fn disclosures_over(
+        &self,
+        ordinal: u64,
+        after: Option<DisclosurePosition>,
+    ) -> Result<Vec<Model>, StoreError> {
+        let ordinal = signed(ordinal)?;
+        let wide = Condition::all()
+            .add(Column::LastOrdinal.into_expr().gt(Column::FirstOrdinal.into_expr()))
+            .add(Column::FirstOrdinal.lt(ordinal))
+            .add(Column::LastOrdinal.gte(ordinal));
+        let mut query =
+            Entity::find().filter(Condition::any().add(Column::FirstOrdinal.eq(ordinal)).add(wide));
+        if let Some(after) = after {
+            let (at, pull) = (after.at.as_millis(), after.pull.as_bytes().to_vec());
+            let same_pull = Column::Pull.eq(pull.clone()).and(Column::Page.lt(i64::from(after.page)));
+            let same_time = Column::At.eq(at).and(Column::Pull.lt(pull).or(same_pull));
+            query = query.filter(Column::At.lt(at).or(same_time));
+        }
+        query
+            .order_by_desc(Column::At)
+            .order_by_desc(Column::Pull)
+            .order_by_desc(Column::Page)
+            .limit(BATCH)
+            .all(self.db())
+            .await
+            .map_err(from_db)
+    }
+}
+
+fn read(model: Model) -> Result<DisclosureRow, StoreError> {
+    Ok(DisclosureRow {
+        pull: PullId::from_bytes(exactly(model.pull)?),
+        page: model.page.try_into().map_err(|_| StoreError::Tampered)?,
+        recipient: name(&model.recipient)?,
+        purpose: name(&model.purpose)?,
+        attributes: names(&model.attributes)?,
+        policy: PolicyVersion::from_bytes(exactly(model.policy)?),
+        at: Timestamp::from_millis(model.at),
+        subjects: unsigned(model.subjects)?,
+    })
+}
