@@ -4,19 +4,17 @@
 //! |---|---|---|
 //! | `{blob}` | `BLOB` | `bytea` |
 //! | `{big}`, `{int}`, `{small}` | `INTEGER` | `bigint`, `integer`, `smallint` |
-//! | `{identity}` | `INTEGER PRIMARY KEY AUTOINCREMENT` | `bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY` |
 //! | `{end}` | `STRICT` | |
 //! | `{end_keyed}` | `STRICT, WITHOUT ROWID` | |
 
 use sea_orm_migration::prelude::{DbErr, SchemaManager};
 use sea_orm_migration::sea_orm::{ConnectionTrait as _, DbBackend};
 
-const WORDS: [(&str, &str, &str); 7] = [
+const WORDS: [(&str, &str, &str); 6] = [
     ("{blob}", "BLOB", "bytea"),
     ("{big}", "INTEGER", "bigint"),
     ("{int}", "INTEGER", "integer"),
     ("{small}", "INTEGER", "smallint"),
-    ("{identity}", "INTEGER PRIMARY KEY AUTOINCREMENT", "bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY"),
     // STRICT: SQLite otherwise stores a text in an integer column without a word.
     ("{end}", "STRICT", ""),
     // Rows as short as their key are kept in the key's own tree.

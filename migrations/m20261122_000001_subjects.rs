@@ -97,8 +97,11 @@ impl MigrationTrait for Migration {
             ],
         )
         .await?;
-        ddl::run_on_sqlite(manager, &["INSERT INTO counter (name, value) VALUES ('transaction', 0), ('ordinal', 0)"])
-            .await?;
+        ddl::run_on_sqlite(
+            manager,
+            &["INSERT INTO counter (name, value) VALUES ('transaction', 0), ('ordinal', 0)"],
+        )
+        .await?;
         // Erasure removes events; nothing rewrites them.
         ddl::append_only(manager, "consent_event", true).await
     }

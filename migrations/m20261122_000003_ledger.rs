@@ -14,15 +14,32 @@ impl MigrationTrait for Migration {
     }
 
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        ddl::run(
+        // SQLite numbers only a key that stands alone. On PostgreSQL the order is the key, and its one index.
+        ddl::run_on_sqlite(
             manager,
             &[
                 "CREATE TABLE ledger_entry ( \
-                   id {identity}, \
-                   sequence {big} NOT NULL, \
-                   entry {blob} NOT NULL \
-                 ) {end}",
+                   id INTEGER PRIMARY KEY AUTOINCREMENT, \
+                   sequence INTEGER NOT NULL, \
+                   entry BLOB NOT NULL \
+                 ) STRICT",
                 "CREATE INDEX ledger_entry_in_order ON ledger_entry (sequence, id)",
+            ],
+        )
+        .await?;
+        ddl::run_on_postgres(
+            manager,
+            &["CREATE TABLE ledger_entry ( \
+                 id bigint GENERATED ALWAYS AS IDENTITY, \
+                 sequence bigint NOT NULL, \
+                 entry bytea NOT NULL, \
+                 PRIMARY KEY (sequence, id) \
+               )"],
+        )
+        .await?;
+        ddl::run(
+            manager,
+            &[
                 "CREATE TABLE ledger_checkpoint ( \
                    size {big} NOT NULL PRIMARY KEY, \
                    root {blob} NOT NULL CHECK (length(root) = 32), \

@@ -134,6 +134,19 @@ mod tests {
     }
 
     #[test]
+    fn the_example_form_shows_the_notice_in_force() {
+        let policy = ValidPolicy::from_sources(&shipped_policy()).unwrap();
+        let form = policy.form(&"newsletter".parse().unwrap()).unwrap();
+        let notice = policy.current_notice(&form.notice, "en").unwrap();
+        let page = include_str!("../examples/newsletter.html");
+        assert!(page.contains(&format!("value=\"{}\"", notice.digest)), "the notice is now {}", notice.digest);
+        for purpose in &form.purposes {
+            assert!(page.contains(&format!("name=\"purpose.{purpose}\"")), "{purpose}");
+        }
+        assert!(!page.contains("checked"), "no box is ticked beforehand");
+    }
+
+    #[test]
     fn a_written_policy_is_read_back_the_same() {
         let temp = tempfile::tempdir().unwrap();
         let folder = temp.path().join("policies");

@@ -8,7 +8,9 @@ mod openapi;
 pub mod output;
 mod policy;
 mod serve;
+mod signal;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -54,9 +56,15 @@ enum Command {
     /// Make keys
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// Read the signals that browsers and consent platforms send
+    #[command(subcommand)]
+    Signal(signal::SignalCommand),
     /// Take a tour on real purchase histories, then keep serving
     Demo(crate::demo::DemoArgs),
     /// Print the API's OpenAPI document
+    #[command(after_help = "\
+Examples:
+  consentry openapi > openapi.json    What a running gateway serves at /openapi.json")]
     Openapi,
 }
 
@@ -72,18 +80,17 @@ pub(crate) struct StoreArgs {
 }
 
 impl StoreArgs {
-    /// The settings of these arguments, from all layers, checked.
-    fn settings(&self, missing: Missing) -> anyhow::Result<Settings> {
-        let settings = self.unchecked(missing)?;
-        settings.check()?;
-        Ok(settings)
-    }
-
-    fn unchecked(&self, missing: Missing) -> anyhow::Result<Settings> {
+    /// The settings of these arguments, from all layers, checked. Nothing is made before the address is.
+    fn settings(&self, missing: Missing, listen: Option<SocketAddr>) -> anyhow::Result<Settings> {
         let mut settings = Settings::load(self.config.as_deref())?;
+        if let Some(listen) = listen {
+            settings.server.listen = listen;
+        }
+        settings.check_address()?;
         if let Some(data) = &self.data {
             DataDir::open(data, missing, &SystemEntropy)?.apply(&mut settings);
         }
+        settings.check()?;
         Ok(settings)
     }
 }
@@ -124,6 +131,7 @@ fn run(command: Command) -> anyhow::Result<Outcome> {
             Command::Ledger(command) => ledger::run(&command).await,
             Command::Client(command) => client::run(command).await,
             Command::Keys(command) => keys::run(&command),
+            Command::Signal(command) => signal::run(&command),
             Command::Demo(args) => crate::demo::run(&args).await,
             Command::Openapi => openapi::run(),
         }
@@ -161,7 +169,7 @@ mod tests {
             "consentry policy check",
             "consentry policy check dir",
             "consentry ledger verify --data d",
-            "consentry client add --data d --id x --recipient segmentation --scope profiles:read --purpose a --purpose b",
+            "consentry client add --data d --id x --recipient r --scope profiles:read --purpose a --purpose b",
             "consentry client revoke --data d --id x",
             "consentry demo --once --limit 100 --data d --listen 127.0.0.1:0",
             "consentry openapi",

@@ -102,6 +102,21 @@ impl DatabaseUrl {
         self.0.is_empty()
     }
 
+    /// Where it is, for messages: without user, password and parameters.
+    #[must_use]
+    pub fn place(&self) -> String {
+        let Some((scheme, rest)) = self.0.split_once("://").filter(|_| self.scheme() != "sqlite") else {
+            return self.0.clone();
+        };
+        // A password may hold anything. Where it is not plain what is one, nothing is shown.
+        let (user, host) = rest.split_once('@').unwrap_or(("", rest));
+        let host = host.split(['?', '#']).next().unwrap_or_default();
+        if rest.matches('@').count() > 1 || user.contains(['?', '#', '/']) || host.is_empty() {
+            return format!("{scheme}://[redacted]");
+        }
+        format!("{scheme}://{host}")
+    }
+
     fn scheme(&self) -> &str {
         self.0.split_once(':').map_or("", |(scheme, _)| scheme)
     }
@@ -226,7 +241,6 @@ impl Settings {
     ///
     /// # Errors
     /// When a layer cannot be read, names an unknown key, or has a value that cannot be used.
-    #[expect(clippy::disallowed_methods, reason = "the environment is a layer of the settings, and read here only")]
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
         Self::from_layers(file, std::env::vars().collect())
     }
@@ -240,10 +254,8 @@ impl Settings {
         read(&builder, BASE_NAME)?;
         // Read again after each layer: the first reading that fails tells which layer is at fault.
         if let Some(path) = file {
-            let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Unreadable {
-                path: path.to_owned(),
-                reason: error.to_string(),
-            })?;
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| ConfigError::Unreadable { path: path.to_owned(), reason: error.to_string() })?;
             builder = builder.add_source(File::from_str(&text, FileFormat::Toml));
             read(&builder, &path.display().to_string())?;
         }
@@ -254,11 +266,11 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Whether everything fits together; call it when the command line has had its say.
+    /// Whether the address may be listened on.
     ///
     /// # Errors
-    /// When a value is out of range, or the address would put personal data on the network in the clear.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    /// When it would put personal data on the network in the clear.
+    pub fn check_address(&self) -> Result<(), ConfigError> {
         let server = &self.server;
         if !server.listen.ip().is_loopback() && !server.tls_terminated {
             return Err(ConfigError::Value {
@@ -270,6 +282,16 @@ impl Settings {
                 ),
             });
         }
+        Ok(())
+    }
+
+    /// Whether everything fits together; call it when the command line has had its say.
+    ///
+    /// # Errors
+    /// When a value is out of range or missing, or [`Self::check_address`] fails.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        self.check_address()?;
+        let server = &self.server;
         let at_least_one = [
             ("server.max_connections", server.max_connections as u64),
             ("server.keep_alive_seconds", server.keep_alive_seconds),
@@ -298,11 +320,14 @@ impl Settings {
     }
 }
 
-fn read(builder: &config::ConfigBuilder<config::builder::DefaultState>, layer: &str) -> Result<Settings, ConfigError> {
-    builder.build_cloned().and_then(Config::try_deserialize).map_err(|error| ConfigError::Layer {
-        layer: layer.to_owned(),
-        reason: error.to_string(),
-    })
+fn read(
+    builder: &config::ConfigBuilder<config::builder::DefaultState>,
+    layer: &str,
+) -> Result<Settings, ConfigError> {
+    builder
+        .build_cloned()
+        .and_then(Config::try_deserialize)
+        .map_err(|error| ConfigError::Layer { layer: layer.to_owned(), reason: error.to_string() })
 }
 
 fn trimmed_url(url: &str) -> Result<String, ConfigError> {
@@ -414,6 +439,20 @@ mod tests {
         assert!(settings.check().unwrap_err().to_string().starts_with("database.url"));
         let settings = with(&[("CONSENTRY__DATABASE__URL", "postgres://h/d")]).unwrap();
         assert!(settings.check().unwrap_err().to_string().starts_with("keys.file"));
+    }
+
+    #[test]
+    fn a_place_has_no_password() {
+        for (url, place) in [
+            ("postgres://u:p@ss?w@db:5432/c?password=x", "postgres://[redacted]"),
+            ("postgres://db/c?password=x@y", "postgres://[redacted]"),
+            ("postgres:///c?host=/run", "postgres:///c"),
+            ("postgres://u:p%3F@db:5432/c?password=x", "postgres://db:5432/c"),
+            ("postgres://db/c", "postgres://db/c"),
+            ("sqlite:/data/consentry.db", "sqlite:/data/consentry.db"),
+        ] {
+            assert_eq!(DatabaseUrl::new(url).place(), place);
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod recount;
 mod report;
 mod wire;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -57,8 +57,8 @@ pub struct DemoArgs {
     /// The address to listen on; a free port on 127.0.0.1 by default
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
-    /// Take only the first N customers
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    /// Take only the first N customers, at least 20
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(20..))]
     limit: Option<u32>,
 }
 
@@ -117,13 +117,14 @@ pub async fn run(args: &DemoArgs) -> anyhow::Result<Outcome> {
 
 fn settings(folder: &Path, listen: SocketAddr) -> anyhow::Result<Settings> {
     let mut settings = Settings::load(None)?;
+    settings.server.listen = listen;
+    settings.log.level = LogLevel::Warn;
+    settings.check_address()?;
     let dir = DataDir::open(folder, Missing::Make, &SystemEntropy)?;
     if dir.database().exists() {
         anyhow::bail!("{} holds a store already; the demo fills an empty one", folder.display());
     }
     dir.apply(&mut settings);
-    settings.server.listen = listen;
-    settings.log.level = LogLevel::Warn;
     settings.check()?;
     Ok(settings)
 }
@@ -169,7 +170,7 @@ async fn tour(running: &Running, args: &DemoArgs, folder: &Path) -> anyhow::Resu
     say("   The scores were computed inside the gateway; no date and no amount left it.");
 
     say("\n4  One person takes consent back with the token of their receipt: no login, no reason");
-    let (person, receipt) = find(&people, &receipts, &posted, today)?;
+    let (person, receipt) = find(&people, &receipts, &posted, today, |_| true)?;
     wire.withdraw(&receipt.withdrawal_token).await?;
     posted.withdrawal(&person.email);
     let second = puller.pull(&posted).await?;
@@ -177,9 +178,9 @@ async fn tour(running: &Running, args: &DemoArgs, folder: &Path) -> anyhow::Resu
 
     say("\n5  The officer answers an access request, then an erasure request");
     let officer = wire.token("officer", &clients.officer).await?;
-    let (person, _) = find(&people, &receipts, &posted, today)?;
+    let (person, _) = find(&people, &receipts, &posted, today, |_| true)?;
     rights(&puller, &officer, person, &mut posted, &second).await?;
-    let (example, _) = find(&people, &receipts, &posted, today)?;
+    let (example, _) = find(&people, &receipts, &posted, today, wants_mail)?;
     clients.example.clone_from(&example.email);
 
     say("\n6  The ledger");
@@ -206,15 +207,16 @@ fn introduce(running: &Running, set: &DataSet, folder: &Path) {
 
 async fn register(gateway: &Gateway) -> anyhow::Result<Clients> {
     let by = Authorized::<ManageClients>::prove(Actor::Operator)?;
-    let new = |id: &str, recipient: Option<&str>, source: Option<&str>, scopes: &[Scope]| -> anyhow::Result<NewClient> {
-        Ok(NewClient {
-            id: id.parse()?,
-            recipient: recipient.map(str::parse).transpose()?,
-            source: source.map(str::parse).transpose()?,
-            scopes: scopes.to_vec(),
-            purposes: Vec::new(),
-        })
-    };
+    let new =
+        |id: &str, recipient: Option<&str>, source: Option<&str>, scopes: &[Scope]| -> anyhow::Result<NewClient> {
+            Ok(NewClient {
+                id: id.parse()?,
+                recipient: recipient.map(str::parse).transpose()?,
+                source: source.map(str::parse).transpose()?,
+                scopes: scopes.to_vec(),
+                purposes: Vec::new(),
+            })
+        };
     let shop = new("shop", None, Some("shop"), &[Scope::RecordsWrite])?;
     let segmentation = new("segmentation", Some("segmentation"), None, &[Scope::ProfilesRead])?;
     let mailer = new("mailer", Some("mailer"), None, &[Scope::ProfilesRead])?;
@@ -230,12 +232,7 @@ async fn register(gateway: &Gateway) -> anyhow::Result<Clients> {
     })
 }
 
-async fn send_records(
-    wire: &Wire,
-    token: &str,
-    people: &[Person<'_>],
-    posted: &mut Posted,
-) -> anyhow::Result<()> {
+async fn send_records(wire: &Wire, token: &str, people: &[Person<'_>], posted: &mut Posted) -> anyhow::Result<()> {
     let progress = Progress::new("records", people.len() as u64);
     stream::iter(people.chunks(RECORDS))
         .map(|chunk| {
@@ -357,7 +354,9 @@ async fn take_back(
 ) -> anyhow::Result<()> {
     let leaving: Vec<_> = receipts
         .iter()
-        .filter_map(|(at, receipt)| people.get(*at).filter(|person| person.takes_back).map(|person| (person, receipt)))
+        .filter_map(|(at, receipt)| {
+            people.get(*at).filter(|person| person.takes_back).map(|person| (person, receipt))
+        })
         .collect();
     let progress = Progress::new("withdrawals", leaving.len() as u64);
     stream::iter(&leaving)
@@ -412,6 +411,7 @@ impl Puller<'_> {
             let reason = format!("the pull has {pulled} persons, and the recount of what was posted {expected}");
             return Err(CheckFailed(reason).into());
         }
+        same_countries(&profiles, posted.countries(self.today))?;
         Ok(Pulled { profiles, names, before, after })
     }
 
@@ -423,7 +423,7 @@ impl Puller<'_> {
         let stored = posted.persons() as u64;
         say(format_args!("  stored     {:>8}", thousands(stored)));
         say(format_args!(
-            "  permitted  {:>8}   recount of what was posted: {}, the same",
+            "  permitted  {:>8}   recount of what was posted: {}, the same, country by country",
             thousands(permitted),
             thousands(expected)
         ));
@@ -447,6 +447,25 @@ impl Puller<'_> {
     }
 }
 
+/// Checks that it is the right persons and not only as many: country by country, where the policy serves it.
+fn same_countries(profiles: &[Profile], mut expected: BTreeMap<&'static str, u64>) -> anyhow::Result<()> {
+    let mut pulled: BTreeMap<&str, u64> = BTreeMap::new();
+    for country in profiles.iter().filter_map(|profile| profile.region.as_deref()) {
+        *pulled.entry(country).or_default() += 1;
+    }
+    // The list of served countries ends where the gateway knows no law.
+    expected.retain(|country, _| !matches!(*country, "JP" | "BR"));
+    for country in expected.keys().chain(pulled.keys()) {
+        let (served, counted) = (pulled.get(country), expected.get(country));
+        if served != counted {
+            let [served, counted] = [served, counted].map(|count| count.copied().unwrap_or_default());
+            let reason = format!("the pull has {served} persons in {country}, and the recount {counted}");
+            return Err(CheckFailed(reason).into());
+        }
+    }
+    Ok(())
+}
+
 /// Checks that exactly one pseudonym left between two pulls.
 fn gone(what: &str, before: &Pulled, after: &Pulled) -> anyhow::Result<()> {
     let left: Vec<_> = before.names.difference(&after.names).collect();
@@ -463,18 +482,23 @@ fn gone(what: &str, before: &Pulled, after: &Pulled) -> anyhow::Result<()> {
     }
 }
 
+fn wants_mail(person: &Person<'_>) -> bool {
+    person.choices.contains(&("email_marketing", true))
+}
+
 /// A person who is in the pull now and has a receipt.
 fn find<'a, 'p>(
     people: &'a [Person<'p>],
     receipts: &'a [(usize, Receipt)],
     posted: &Posted,
     today: Date,
+    fits: impl Fn(&Person<'_>) -> bool,
 ) -> anyhow::Result<(&'a Person<'p>, &'a Receipt)> {
     let permitted: BTreeSet<&str> = posted.permitted(today).collect();
     receipts
         .iter()
         .filter_map(|(at, receipt)| people.get(*at).map(|person| (person, receipt)))
-        .find(|(person, _)| permitted.contains(person.email.as_str()))
+        .find(|(person, _)| permitted.contains(person.email.as_str()) && fits(person))
         .context("nobody is left to show it with: take more customers")
 }
 

@@ -16,6 +16,7 @@ mod layer;
 pub mod metrics;
 pub mod negotiate;
 pub mod oauth;
+pub mod object;
 pub mod openapi;
 pub mod origin;
 mod page;
@@ -27,10 +28,10 @@ pub mod well_known;
 
 use std::fmt;
 
+use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::middleware::{Next, from_fn};
-use actix_web::body::BoxBody;
 use actix_web::web;
 use app::{Code, Gateway};
 use kernel::authz::Scope;
@@ -119,10 +120,7 @@ static ROUTES: [Route; 16] = [
     at(
         "/forms/{form}",
         "GET, HEAD, POST",
-        &[
-            get(PUBLIC, || web::to(forms::show::handler)),
-            post(PUBLIC, || web::to(forms::submit::handler)),
-        ],
+        &[get(PUBLIC, || web::to(forms::show::handler)), post(PUBLIC, || web::to(forms::submit::handler))],
     ),
     at("/v1/notices/{digest}", "GET, HEAD", &[get(PUBLIC, || web::to(v1::notices::show::handler))]),
     // Sources.
@@ -132,11 +130,7 @@ static ROUTES: [Route; 16] = [
         &[post(Access::Scope(Scope::RecordsWrite), || web::to(v1::records::ingest::handler))],
     ),
     // Recipients.
-    at(
-        "/v1/profiles/lookup",
-        "POST",
-        &[post(READ_PROFILES, || web::to(v1::profiles::lookup::handler))],
-    ),
+    at("/v1/profiles/lookup", "POST", &[post(READ_PROFILES, || web::to(v1::profiles::lookup::handler))]),
     at("/v1/profiles", "GET, HEAD", &[get(READ_PROFILES, || web::to(v1::profiles::pull::handler))]),
     // Officers.
     at(
@@ -203,10 +197,7 @@ impl Edge {
 
     /// Registers every route, and the answer to everything else.
     pub fn configure(&self, config: &mut web::ServiceConfig) {
-        config
-            .app_data(self.gateway.clone())
-            .app_data(self.metrics.clone())
-            .app_data(self.document.clone());
+        config.app_data(self.gateway.clone()).app_data(self.metrics.clone()).app_data(self.document.clone());
         for route in routes() {
             config.service(self.resource(route));
         }
@@ -227,14 +218,13 @@ impl Edge {
         }
         let allow = route.allow;
         resource
-            .default_service(web::to(move || std::future::ready(Problem::method_not_allowed(allow).response(None))))
+            .default_service(web::to(move || {
+                std::future::ready(Problem::method_not_allowed(allow).response(None))
+            }))
             .wrap(from_fn(self.layer(route)))
     }
 
-    fn layer(
-        &self,
-        route: &'static Route,
-    ) -> impl Fn(ServiceRequest, Next<BoxBody>) -> Layered + Clone + use<> {
+    fn layer(&self, route: &'static Route) -> impl Fn(ServiceRequest, Next<BoxBody>) -> Layered + Clone + use<> {
         let edge = self.clone();
         move |request, next| Box::pin(layer::through(edge.clone(), route, request, next))
     }

@@ -47,6 +47,14 @@ pub enum ServeError {
         /// `file:line:column: reason`, one each.
         faults: Vec<String>,
     },
+    /// The database cannot be used.
+    #[error("{place}: {reason}")]
+    Database {
+        /// Where it is.
+        place: String,
+        /// Why not.
+        reason: OpenGatewayError,
+    },
     /// The gateway cannot be opened.
     #[error(transparent)]
     Open(OpenGatewayError),
@@ -128,11 +136,24 @@ pub async fn start(settings: &Settings) -> Result<Running, ServeError> {
     Ok(Running { address, public_url, gateway, handle, server, jobs, stop })
 }
 
+/// Opens the gateway of these settings to look at it or at its clients: the policy in force stays in force, and the
+/// schema stays as it is.
+///
+/// # Errors
+/// When the keys, the policy or the database cannot be used, or the schema is older than this program.
+pub async fn open_as_it_is(settings: &Settings) -> Result<Gateway, ServeError> {
+    open_with(settings, &settings.server.public_url, false).await
+}
+
 /// Opens the gateway of these settings without serving it.
 ///
 /// # Errors
 /// When the keys, the policy or the database cannot be used.
 pub async fn open(settings: &Settings, public_url: &str) -> Result<Gateway, ServeError> {
+    open_with(settings, public_url, true).await
+}
+
+async fn open_with(settings: &Settings, public_url: &str, bring_up_to_date: bool) -> Result<Gateway, ServeError> {
     let keyring = keys::load(&settings.keys.file)?;
     let (place, sources) = if settings.policies.dir.as_os_str().is_empty() {
         (PathBuf::new(), assets::shipped_policy())
@@ -148,18 +169,32 @@ pub async fn open(settings: &Settings, public_url: &str) -> Result<Gateway, Serv
         default_regime,
         database_url: settings.database.url.expose().to_owned(),
         max_connections: settings.database.max_connections,
-        migrate_on_start: settings.database.migrate_on_start,
+        migrate_on_start: settings.database.migrate_on_start && bring_up_to_date,
+        apply_policy: bring_up_to_date,
         ..GatewaySettings::default()
     };
-    Gateway::open(gateway, keyring, sources, Arc::new(SystemClock), Arc::new(SystemEntropy)).await.map_err(|error| {
-        match error {
+    Gateway::open(gateway, keyring, sources, Arc::new(SystemClock), Arc::new(SystemEntropy)).await.map_err(
+        |error| match error {
             OpenGatewayError::Policy(faults) => ServeError::Policy {
-                place: if place.as_os_str().is_empty() { "the program".to_owned() } else { place.display().to_string() },
+                place: match place.display().to_string() {
+                    shipped if shipped.is_empty() => "the program".to_owned(),
+                    folder => folder,
+                },
                 faults: faults.iter().map(|fault| place.join(fault.to_string()).display().to_string()).collect(),
             },
-            error => ServeError::Open(error),
-        }
-    })
+            error => from_database(settings, error),
+        },
+    )
+}
+
+/// Says which database it was that could not be used.
+pub(crate) fn from_database(settings: &Settings, error: OpenGatewayError) -> ServeError {
+    match error {
+        reason @ (OpenGatewayError::Database(_)
+        | OpenGatewayError::PendingMigrations(_)
+        | OpenGatewayError::WrongKeys) => ServeError::Database { place: settings.database.url.place(), reason },
+        error => ServeError::Open(error),
+    }
 }
 
 fn listen(address: SocketAddr) -> Result<(std::net::TcpListener, SocketAddr), ServeError> {

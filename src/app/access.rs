@@ -139,8 +139,12 @@ impl Gateway {
                     TokenDenial::InvalidScope => AttemptRefusal::InsufficientScope,
                     _ => AttemptRefusal::WrongSecret,
                 };
-                let client = client_id.parse().ok();
-                self.note_refusal(client, RefusedAttempt::IssueToken, reason)
+                // Only a name that is registered: what a stranger types does not enter the ledger.
+                let client = match client_id.parse() {
+                    Ok(id) => self.inner.store.client(&id).await.map_err(|_| TokenDenial::Unavailable)?,
+                    Err(_) => None,
+                };
+                self.note_refusal(client.map(|client| client.id), RefusedAttempt::IssueToken, reason)
                     .await
                     .map_err(|_| TokenDenial::Unavailable)?;
             }
@@ -204,8 +208,7 @@ impl Gateway {
         let now = self.now();
         let digest = self.request_fingerprint(&[b"access token", token.as_bytes()]);
         let tokens = &self.inner.clients.tokens;
-        let remembered =
-            tokens.read().unwrap_or_else(std::sync::PoisonError::into_inner).get(&digest).cloned();
+        let remembered = tokens.read().unwrap_or_else(std::sync::PoisonError::into_inner).get(&digest).cloned();
         let claims = match remembered.filter(|claims| claims.expires_at > now) {
             Some(claims) => claims,
             None => {
@@ -268,7 +271,11 @@ impl Gateway {
     ///
     /// # Errors
     /// When its recipient or purposes are not in the policy, or the name is taken.
-    pub async fn register_client(&self, _by: &Authorized<ManageClients>, new: NewClient) -> Result<String, AppError> {
+    pub async fn register_client(
+        &self,
+        _by: &Authorized<ManageClients>,
+        new: NewClient,
+    ) -> Result<String, AppError> {
         let policy = self.policy();
         let contract = match &new.recipient {
             Some(id) => match policy.recipient(id) {

@@ -25,8 +25,8 @@ use crate::gateway::Gateway;
 pub(crate) use plan::{IDEMPOTENCY_MS, escape, identified, identifiers};
 pub(crate) use write::write_captures;
 
-/// What one post says.
-#[derive(Debug, Clone)]
+/// What one post says. Personal data: shown by no `Debug`.
+#[derive(Clone)]
 pub struct ConsentPost {
     /// The form it comes from; needed to give or refuse.
     pub form: Option<FormId>,
@@ -54,6 +54,12 @@ pub struct ConsentPost {
     pub birth: Option<String>,
     /// To recognise a repetition.
     pub idempotency: Option<Idempotency>,
+}
+
+impl std::fmt::Debug for ConsentPost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ConsentPost").field("form", &self.form).finish_non_exhaustive()
+    }
 }
 
 /// Whom a post concerns. Personal data: shown by no `Debug`.
@@ -114,8 +120,8 @@ pub enum PersonRequest {
     WithdrawAll,
 }
 
-/// How a repetition of a request is recognised.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// How a repetition of a request is recognised. The key is the caller's own text: shown by no `Debug`.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Idempotency {
     /// Whose keys they are: the client's name, or `public`.
     pub scope: String,
@@ -125,8 +131,14 @@ pub struct Idempotency {
     pub request: [u8; 32],
 }
 
-/// What the poster gets back.
-#[derive(Debug, Clone, PartialEq, Eq)]
+impl std::fmt::Debug for Idempotency {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Idempotency").field("scope", &self.scope).finish_non_exhaustive()
+    }
+}
+
+/// What the poster gets back. It holds a bearer token: not shown by `Debug`.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Receipt {
     /// The receipt.
     pub receipt: ReceiptId,
@@ -140,6 +152,17 @@ pub struct Receipt {
     pub gpc_processed: bool,
     /// Whether this answers a repetition.
     pub replayed: bool,
+}
+
+impl std::fmt::Debug for Receipt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Receipt")
+            .field("receipt", &self.receipt)
+            .field("recorded_at", &self.recorded_at)
+            .field("events", &self.events)
+            .field("replayed", &self.replayed)
+            .finish_non_exhaustive()
+    }
 }
 
 /// One version of a notice in one language.
@@ -165,24 +188,21 @@ impl Gateway {
     /// # Errors
     /// [`AppError::Invalid`] with every fault of the post, [`AppError::NotFound`] for the withdrawal of an unknown
     /// purpose, [`AppError::Conflict`] for a reused idempotency key. Nothing is stored then.
-    pub async fn capture(
-        &self,
-        _by: &Authorized<CaptureConsent>,
-        post: ConsentPost,
-    ) -> Result<Receipt, AppError> {
+    pub async fn capture(&self, _by: &Authorized<CaptureConsent>, post: ConsentPost) -> Result<Receipt, AppError> {
         let planned = match self.plan_capture(&post) {
             Ok(planned) => planned,
             Err(error) => {
                 if matches!(error, AppError::NotFound(Code::UnknownPurpose)) {
                     // Nobody's state changes, and it is known that somebody tried (law: V40).
-                    self.note_refusal(None, RefusedAttempt::CaptureConsent, AttemptRefusal::TamperedParameter).await?;
+                    self.note_refusal(None, RefusedAttempt::CaptureConsent, AttemptRefusal::TamperedParameter)
+                        .await?;
                 }
                 return Err(error);
             }
         };
-        let known = match &planned.capture.who {
-            CaptureSubject::Known(subject) => Some(*subject),
-            CaptureSubject::Identified(_) => None,
+        let (named, known) = match &planned.capture.who {
+            CaptureSubject::Known(subject) => (*subject, Some(*subject)),
+            CaptureSubject::Identified(who) => (who.new_subject, None),
         };
         let captured = self.inner.captures.submit(planned.capture).await?;
         let gpc_processed = post.gpc;
@@ -193,16 +213,17 @@ impl Gateway {
             }
             Captured::Replayed { subject, outcome } => {
                 count(&self.inner.counters.captures_replayed);
-                let outcome = write::Outcome::from_bytes(&outcome).ok_or_else(|| AppError::internal("stored outcome"))?;
+                let outcome =
+                    write::Outcome::from_bytes(&outcome).ok_or_else(|| AppError::internal("stored outcome"))?;
                 let subject = subject.or(known).ok_or(AppError::Gone(Code::SubjectNotFound))?;
                 (subject, outcome.receipt, outcome.recorded_at, outcome.events, true)
             }
             Captured::KeyReused => return Err(AppError::Conflict(Code::IdempotencyKeyReused)),
             Captured::Ambiguous => return Err(AppError::Conflict(Code::IdentifierConflict)),
-            Captured::NoSuchSubject => {
-                // The person was erased meanwhile: there is nothing left to take back, and the answer tells nothing.
-                let subject = known.ok_or_else(|| AppError::internal("a named subject is missing"))?;
-                (subject, planned.receipt, planned.recorded_at, planned.events, false)
+            // The person was erased meanwhile: there is nothing left to take back, or what was given before the
+            // erasure came after it. The answer tells nobody that somebody was erased.
+            Captured::NoSuchSubject | Captured::Outdated => {
+                (named, planned.receipt, planned.recorded_at, planned.events, false)
             }
         };
         let withdrawal_token = self.inner.keyring.withdrawal_token(subject);

@@ -75,7 +75,8 @@ impl Counters {
         count(&self.disclosures);
         self.persons_disclosed.fetch_add(persons, Ordering::Relaxed);
         for (refusal, many) in refused {
-            let counter = Refusal::ALL.iter().position(|known| known == refusal).and_then(|at| self.refusals.get(at));
+            let counter =
+                Refusal::ALL.iter().position(|known| known == refusal).and_then(|at| self.refusals.get(at));
             if let Some(counter) = counter {
                 counter.fetch_add(*many, Ordering::Relaxed);
             }

@@ -11,9 +11,10 @@ use kernel::policy::ValidPolicy;
 use kernel::policy::document::{PolicyFault, PolicySources};
 use kernel::regime::Regime;
 use kernel::seal::Keyring;
+use kernel::subject::SubjectId;
 use kernel::time::Timestamp;
-use store::change::{ApplyPolicy, Capture, Captured, RecordDisclosures};
-use store::query::StoredNotice;
+use store::change::{ApplyPolicy, Capture, Captured};
+use store::query::{StoredNotice, SubjectRow};
 use store::{Backend, Store, StoreError, StoreSettings};
 use thiserror::Error;
 use tokio::runtime::Handle;
@@ -43,6 +44,8 @@ pub struct GatewaySettings {
     pub max_connections: u32,
     /// Whether to bring the schema up to date when opening.
     pub migrate_on_start: bool,
+    /// Whether to put the policy into force when opening; who only looks does not.
+    pub apply_policy: bool,
     /// What hashing a client's secret costs.
     pub hash_cost: HashCost,
 }
@@ -58,6 +61,7 @@ impl Default for GatewaySettings {
             database_url: "sqlite:consentry.db".to_owned(),
             max_connections: 8,
             migrate_on_start: true,
+            apply_policy: true,
             hash_cost: HashCost::OWASP,
         }
     }
@@ -114,6 +118,8 @@ pub(crate) struct Inner {
     pub(crate) runtime: Handle,
     pub(crate) captures: Batcher<Capture, Captured>,
     pub(crate) disclosures: Batcher<DisclosureRecord, ()>,
+    /// Look-ups that wait at the same time share a round trip.
+    pub(crate) rows: Batcher<Vec<SubjectId>, Vec<SubjectRow>>,
     pub(crate) token_signer: TokenSigner,
     pub(crate) ledger_signer: NoteSigner,
     pub(crate) clients: ClientCache,
@@ -149,7 +155,9 @@ impl Gateway {
         }
         let keyring = Arc::new(keyring);
         check_keys(&store, &keyring).await?;
-        apply_policy(&store, &policy, &sources, clock.now()).await?;
+        if settings.apply_policy {
+            apply_policy(&store, &policy, &sources, clock.now()).await?;
+        }
         let signing = |error: &dyn std::fmt::Display| OpenGatewayError::Signing(error.to_string());
         let token_signer = TokenSigner::from_seed(*keyring.token_seed()).map_err(|error| signing(&error))?;
         let ledger_signer =
@@ -157,6 +165,7 @@ impl Gateway {
         let inner = Inner {
             captures: capture_writers(&runtime, &store, &keyring, &clock, &entropy),
             disclosures: disclosure_writers(&runtime, &store),
+            rows: row_readers(&runtime, &store),
             dummy_hash: SecretHash::dummy(settings.hash_cost),
             settings,
             store,
@@ -269,8 +278,7 @@ async fn apply_policy(
             text: notice.text.clone(),
         })
         .collect();
-    let documents =
-        sources.iter().map(|source| (source.path().to_owned(), source.text().to_owned())).collect();
+    let documents = sources.iter().map(|source| (source.path().to_owned(), source.text().to_owned())).collect();
     store.perform(&ApplyPolicy { version: policy.version(), documents, notices, at }).await?;
     Ok(())
 }
@@ -287,7 +295,7 @@ fn capture_writers(
     // SQLite has one writer; PostgreSQL overlaps the one's commit with the other's statements.
     let writers = match store.backend() {
         Backend::Sqlite => 1,
-        Backend::Postgres => 2,
+        Backend::Postgres => 4,
     };
     Batcher::start(runtime, writers, BATCH, move |captures| {
         let (store, keyring, entropy) = (store.clone(), Arc::clone(&keyring), Arc::clone(&entropy));
@@ -296,25 +304,22 @@ fn capture_writers(
     })
 }
 
+fn row_readers(runtime: &Handle, store: &Store) -> Batcher<Vec<SubjectId>, Vec<SubjectRow>> {
+    let store = store.clone();
+    Batcher::start(runtime, 2, BATCH, move |asked: Vec<Vec<SubjectId>>| {
+        let store = store.clone();
+        async move { crate::profile::read_rows(&store, asked).await }
+    })
+}
+
 fn disclosure_writers(runtime: &Handle, store: &Store) -> Batcher<DisclosureRecord, ()> {
     let store = store.clone();
     let writers = match store.backend() {
         Backend::Sqlite => 1,
-        Backend::Postgres => 2,
+        Backend::Postgres => 4,
     };
     Batcher::start(runtime, writers, BATCH, move |disclosures: Vec<DisclosureRecord>| {
         let store = store.clone();
-        async move {
-            let count = disclosures.len();
-            let result = store.perform(&RecordDisclosures { disclosures }).await;
-            // All or none: a batch that failed disclosed nothing, and every caller learns so.
-            (0..count)
-                .map(|_| match &result {
-                    Ok(_) => Ok(()),
-                    Err(error) if error.is_transient() => Err(AppError::Unavailable),
-                    Err(error) => Err(AppError::internal(error)),
-                })
-                .collect()
-        }
+        async move { crate::profile::write_disclosures(&store, disclosures).await }
     })
 }

@@ -113,7 +113,9 @@ impl<'a> Walk<'a> {
         let known = [self.gateway.inner.ledger_signer.verifier().clone()];
         let signed = Checkpoint::open(&row.note, origin, &known);
         if row.size != size || row.root != root {
-            self.found(|| format!("the entries up to {} do not give the root of the checkpoint of that size", row.size));
+            self.found(|| {
+                format!("the entries up to {} do not give the root of the checkpoint of that size", row.size)
+            });
         } else if !signed.is_ok_and(|signed| signed.size() == size && *signed.root() == root) {
             self.found(|| format!("the signature of the checkpoint of size {size} does not verify"));
         }

@@ -23,9 +23,7 @@ pub use error::{AppError, Code, Fault, InternalError};
 pub use figures::Figures;
 pub use gateway::{Gateway, GatewaySettings, OpenGatewayError, migrate, pending_migrations};
 pub use ledger::LedgerReport;
-pub use profile::{
-    ColumnKind, ColumnSpec, LookupKeys, MAX_LOOKUP, ProfileAsk, Pull, PulledPage, ReadyAsk,
-};
+pub use profile::{ColumnKind, ColumnSpec, LookupKeys, MAX_LOOKUP, ProfileAsk, Pull, PulledPage, ReadyAsk};
 pub use record::{LineOutcome, RecordLine};
 pub use rights::{RightsKind, RightsRequestView, RightsSubject};
 pub use system::{SystemClock, SystemEntropy};

@@ -73,7 +73,8 @@ pub(crate) fn bounded<'a>(text: &'a str, pointer: &str) -> Result<&'a str, Fault
 
 /// Reads a birth date or a birth year, neither in the future nor before 1900.
 pub(crate) fn birth(text: &str, now: Timestamp, pointer: &str) -> Result<Birth, Fault> {
-    let wrong = || Fault::saying(pointer, Code::InvalidField, "expected a year or a date, `YYYY-MM-DD`, in the past");
+    let wrong =
+        || Fault::saying(pointer, Code::InvalidField, "expected a year or a date, `YYYY-MM-DD`, in the past");
     let this_year = now.date().year();
     if text.len() == 4 {
         let year: i16 = text.parse().map_err(|_| wrong())?;
@@ -81,7 +82,11 @@ pub(crate) fn birth(text: &str, now: Timestamp, pointer: &str) -> Result<Birth, 
     }
     let days = day(text).ok_or_else(wrong)?;
     let date = Timestamp::from_millis(i64::from(days) * DAY_MS).date();
-    if date.year() >= 1900 && i64::from(days) <= now.day_number() { Ok(Birth::from_date(date)) } else { Err(wrong()) }
+    if date.year() >= 1900 && i64::from(days) <= now.day_number() {
+        Ok(Birth::from_date(date))
+    } else {
+        Err(wrong())
+    }
 }
 
 const DAY_MS: i64 = 86_400_000;
@@ -164,7 +169,9 @@ mod tests {
 
     #[test]
     fn an_amount_is_read_exactly() {
-        for (text, expected) in [("11.77", 1177), ("12", 1200), ("0.5", 50), ("0", 0), ("999999999999.99", 99_999_999_999_999)] {
+        for (text, expected) in
+            [("11.77", 1177), ("12", 1200), ("0.5", 50), ("0", 0), ("999999999999.99", 99_999_999_999_999)]
+        {
             assert_eq!(hundredths(text), Some(expected), "{text}");
         }
         for bad in ["", ".5", "1.234", "-1", "1e3", "1 ", "9999999999999"] {

@@ -3,6 +3,7 @@
 mod lookup;
 mod pull;
 
+pub(crate) use lookup::read_rows;
 pub use lookup::{LookupKeys, MAX_LOOKUP};
 pub use pull::{Pull, PulledPage};
 
@@ -14,6 +15,8 @@ use kernel::ledger::{AttemptRefusal, RefusedAttempt};
 use kernel::policy::{PolicyVersion, RecipientRule};
 use kernel::purpose::Purpose;
 use kernel::recipient::{RecipientId, RecipientRole};
+use store::Store;
+use store::change::RecordDisclosures;
 
 use crate::batcher::Batcher;
 use crate::consent::escape;
@@ -103,16 +106,22 @@ const fn kind_of(form: &ServedForm) -> ColumnKind {
 
 impl Gateway {
     /// Checks an ask against the recipient's contract and the token's purposes. What is outside is refused aloud and
-    /// recorded, for it is a fault of the program that asks; what the policy withholds for the purpose is left out.
+    /// recorded, as the given attempt, for it is a fault of the program that asks; what the policy withholds for the
+    /// purpose is left out.
     ///
     /// # Errors
     /// [`AppError::Forbidden`] outside token or contract, [`AppError::Invalid`] for unknown names.
-    pub async fn ask(&self, by: &Authorized<ReadProfiles>, ask: ProfileAsk) -> Result<ReadyAsk, AppError> {
+    pub async fn ask(
+        &self,
+        by: &Authorized<ReadProfiles>,
+        ask: ProfileAsk,
+        attempt: RefusedAttempt,
+    ) -> Result<ReadyAsk, AppError> {
         let client = by.actor().client().ok_or(AppError::NotFound(Code::UnknownRecipient))?;
         match self.resolve_ask(client, ask) {
             Ok(ready) => Ok(ready),
             Err((reason, error)) => {
-                self.note_refusal(Some(client.client.clone()), RefusedAttempt::PullProfiles, reason).await?;
+                self.note_refusal(Some(client.client.clone()), attempt, reason).await?;
                 Err(error)
             }
         }
@@ -122,16 +131,18 @@ impl Gateway {
         let policy = self.policy();
         let forbidden = |reason, fault| (reason, AppError::Forbidden(fault));
         let unknown = |fault| (AttemptRefusal::TamperedParameter, AppError::invalid(fault));
-        let recipient = client
-            .recipient
-            .as_ref()
-            .and_then(|id| policy.recipient(id))
-            .ok_or_else(|| forbidden(AttemptRefusal::ForeignRecipient, Fault::at("", Code::UnknownRecipient)))?;
+        let recipient =
+            client.recipient.as_ref().and_then(|id| policy.recipient(id)).ok_or_else(|| {
+                forbidden(AttemptRefusal::ForeignRecipient, Fault::at("", Code::UnknownRecipient))
+            })?;
         if policy.purpose(&ask.purpose).is_none() {
             return Err(unknown(Fault::at("/purpose", Code::UnknownPurpose)));
         }
         if !client.purposes.contains(&ask.purpose) || !recipient.purposes.contains(&ask.purpose) {
-            return Err(forbidden(AttemptRefusal::ForeignPurpose, Fault::at("/purpose", Code::PurposeOutsideToken)));
+            return Err(forbidden(
+                AttemptRefusal::ForeignPurpose,
+                Fault::at("/purpose", Code::PurposeOutsideToken),
+            ));
         }
         let attributes = asked_attributes(&policy, recipient, ask.attributes, &ask.purpose).map_err(|fault| {
             match fault.code {
@@ -184,6 +195,32 @@ fn asked_attributes(
         }
     }
     Ok(asked)
+}
+
+/// Records disclosures together. A fault in one must not cost the others: then each is tried by itself. What was not
+/// recorded is not released.
+pub(crate) async fn write_disclosures(
+    store: &Store,
+    disclosures: Vec<DisclosureRecord>,
+) -> Vec<Result<(), AppError>> {
+    let change = RecordDisclosures { disclosures };
+    let count = change.disclosures.len();
+    let error = match store.perform(&change).await {
+        Ok(_) => return (0..count).map(|_| Ok(())).collect(),
+        Err(error) => error,
+    };
+    if count <= 1 || error.is_transient() {
+        tracing::warn!(error = %error, disclosures = count, "disclosures were not recorded");
+        let failed =
+            |_| Err(if error.is_transient() { AppError::Unavailable } else { AppError::internal(&error) });
+        return (0..count).map(failed).collect();
+    }
+    let mut results = Vec::with_capacity(count);
+    for disclosure in change.disclosures {
+        let recorded = store.perform(&RecordDisclosures { disclosures: vec![disclosure] }).await;
+        results.push(recorded.map(drop).map_err(AppError::from));
+    }
+    results
 }
 
 /// The log that disclosures are recorded in before they are released: many look-ups share a commit.

@@ -10,8 +10,8 @@ use kernel::source::SourceId;
 use kernel::subject::Birth;
 use kernel::time::Timestamp;
 use serde_json::{Map, Value as Json};
-use store::change::{Ingest, Ingested};
 use store::StoreError;
+use store::change::{Ingest, Ingested};
 
 use crate::consent::{escape, identified, identifiers};
 use crate::error::{AppError, Code, Fault};
@@ -131,11 +131,15 @@ impl Gateway {
         Ok(self.inner.store.perform(&change).await?.0)
     }
 
-    fn plan_record(&self, policy: &ValidPolicy, source: &SourceId, line: &RecordLine) -> Result<Ingest, Vec<Fault>> {
+    fn plan_record(
+        &self,
+        policy: &ValidPolicy,
+        source: &SourceId,
+        line: &RecordLine,
+    ) -> Result<Ingest, Vec<Fault>> {
         let now = self.now();
         let mut faults = Vec::new();
-        let identifiers =
-            identifiers(line.email.as_deref(), line.customer_id.as_deref(), "/subject", &mut faults);
+        let identifiers = identifiers(line.email.as_deref(), line.customer_id.as_deref(), "/subject", &mut faults);
         let regime = line.region.as_deref().and_then(|region| {
             Regime::of_region(region).map_err(|_| faults.push(Fault::at("/region", Code::InvalidRegion))).ok()
         });

@@ -9,14 +9,14 @@ use kernel::authz::{Authorized, HandleRights, ReadRights};
 use kernel::client::ClientId;
 use kernel::id::{RightsRequestId, SubjectId};
 use kernel::time::Timestamp;
-use store::{Change, StoreError};
 use store::change::{
     ClaimIdempotencyKey, CompleteRightsRequest, EraseSubject, IdempotencyClaim, OpenRightsRequest, RightsOutcome,
 };
 use store::query::RightsRequestRow;
+use store::{Change, StoreError};
 
 use crate::consent::{IDEMPOTENCY_MS, Idempotency, identifiers};
-use crate::error::{AppError, Code, Fault};
+use crate::error::{AppError, Code};
 use crate::figures::count;
 use crate::gateway::Gateway;
 
@@ -75,8 +75,8 @@ impl std::fmt::Debug for RightsSubject {
     }
 }
 
-/// A request and what became of it.
-#[derive(Debug, Clone, PartialEq)]
+/// A request and what became of it. The document is personal data: shown by no `Debug`.
+#[derive(Clone, PartialEq)]
 pub struct RightsRequestView {
     /// Its id.
     pub id: RightsRequestId,
@@ -92,6 +92,17 @@ pub struct RightsRequestView {
     pub completed_at: Option<Timestamp>,
     /// The copy, of an access request, in the answer to the request itself.
     pub document: Option<serde_json::Value>,
+}
+
+impl std::fmt::Debug for RightsRequestView {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RightsRequestView")
+            .field("id", &self.id)
+            .field("kind", &self.kind)
+            .field("status", &self.status)
+            .field("outcome", &self.outcome)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Gateway {
@@ -138,7 +149,8 @@ impl Gateway {
         if stored.request != idempotency.request {
             return Err(AppError::Conflict(Code::IdempotencyKeyReused));
         }
-        let id = RightsRequestId::from_slice(&stored.outcome).ok_or_else(|| AppError::internal("stored outcome"))?;
+        let id =
+            RightsRequestId::from_slice(&stored.outcome).ok_or_else(|| AppError::internal("stored outcome"))?;
         Ok(Some(id))
     }
 
@@ -154,7 +166,8 @@ impl Gateway {
             RightsSubject::Identified { email, customer_id } => (email, customer_id),
         };
         let mut faults = Vec::new();
-        let Some(identifiers) = identifiers(email.as_deref(), customer_id.as_deref(), "/subject", &mut faults) else {
+        let Some(identifiers) = identifiers(email.as_deref(), customer_id.as_deref(), "/subject", &mut faults)
+        else {
             return Err(AppError::Invalid(faults));
         };
         let mut found = Vec::new();
@@ -166,7 +179,7 @@ impl Gateway {
         match found.as_slice() {
             [] => Ok(None),
             [one] => Ok(Some(*one)),
-            _ => Err(AppError::invalid(Fault::at("/subject", Code::IdentifierConflict))),
+            _ => Err(AppError::Conflict(Code::IdentifierConflict)),
         }
     }
 

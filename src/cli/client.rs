@@ -1,7 +1,7 @@
 //! `consentry client`: the programs that may call. A secret is printed once and kept as a hash.
 
-use anyhow::Context as _;
-use app::{Gateway, NewClient};
+use anyhow::anyhow;
+use app::{AppError, Gateway, NewClient};
 use clap::{Args, Subcommand};
 use kernel::authz::{Actor, Authorized, ManageClients, Scope};
 use kernel::client::ClientId;
@@ -101,7 +101,7 @@ async fn add(by: &Authorized<ManageClients>, args: AddArgs) -> anyhow::Result<Ou
     let secret = gateway
         .register_client(by, client)
         .await
-        .with_context(|| format!("cannot register the client `{name}`"))?;
+        .map_err(|error| anyhow!("cannot register the client `{name}`: {}", explain(&error)))?;
     note(format_args!("client `{name}` is registered; this is its secret, shown once:"));
     say(secret);
     Ok(Outcome::Done)
@@ -144,10 +144,23 @@ async fn revoke(by: &Authorized<ManageClients>, args: &RevokeArgs) -> anyhow::Re
     }
 }
 
-async fn open(store: &StoreArgs, missing: Missing) -> anyhow::Result<Gateway> {
-    let mut settings = store.settings(missing)?;
-    if missing == Missing::Refuse {
-        settings.database.migrate_on_start = false;
+/// The reason, in words: what is wrong and where.
+fn explain(error: &AppError) -> String {
+    match error {
+        AppError::Invalid(faults) => {
+            let told = faults.iter().map(|fault| format!("{} ({})", fault.code.title(), fault.pointer));
+            told.collect::<Vec<_>>().join("; ")
+        }
+        AppError::NotFound(code) | AppError::Gone(code) | AppError::Conflict(code) => code.title().to_owned(),
+        other => other.to_string(),
     }
-    Ok(server::open(&settings, &settings.server.public_url).await?)
+}
+
+/// Opens the store of these arguments: as it is, unless it may have to be made.
+async fn open(store: &StoreArgs, missing: Missing) -> anyhow::Result<Gateway> {
+    let settings = store.settings(missing, None)?;
+    Ok(match missing {
+        Missing::Make => server::open(&settings, &settings.server.public_url).await?,
+        Missing::Refuse => server::open_as_it_is(&settings).await?,
+    })
 }

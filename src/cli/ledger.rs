@@ -31,10 +31,8 @@ pub(crate) struct VerifyArgs {
 
 pub(super) async fn run(command: &LedgerCommand) -> anyhow::Result<Outcome> {
     let LedgerCommand::Verify(args) = command;
-    let mut settings = args.store.settings(Missing::Refuse)?;
-    // Looking changes nothing.
-    settings.database.migrate_on_start = false;
-    let gateway = server::open(&settings, &settings.server.public_url).await?;
+    let settings = args.store.settings(Missing::Refuse, None)?;
+    let gateway = server::open_as_it_is(&settings).await?;
     let by = Authorized::prove(Actor::Operator)?;
     let progress = Progress::new("ledger entries", 0);
     let verified = gateway.verify_ledger(&by, |done, all| progress.set(done, all)).await;

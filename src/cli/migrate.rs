@@ -5,6 +5,7 @@ use clap::Args;
 use super::output::say;
 use super::{Outcome, StoreArgs};
 use crate::config::Missing;
+use crate::server;
 
 /// Arguments of `migrate`.
 #[derive(Debug, Args)]
@@ -22,13 +23,14 @@ pub(crate) struct MigrateArgs {
 
 pub(super) async fn run(args: &MigrateArgs) -> anyhow::Result<Outcome> {
     let missing = if args.dry_run { Missing::Refuse } else { Missing::Make };
-    let settings = args.store.settings(missing)?;
+    let settings = args.store.settings(missing, None)?;
     let (url, connections) = (settings.database.url.expose(), settings.database.max_connections);
     let (names, verb) = if args.dry_run {
-        (app::pending_migrations(url, connections).await?, "missing")
+        (app::pending_migrations(url, connections).await, "missing")
     } else {
-        (app::migrate(url, connections).await?, "applied")
+        (app::migrate(url, connections).await, "applied")
     };
+    let names = names.map_err(|error| server::from_database(&settings, error))?;
     for name in &names {
         say(format_args!("{verb}: {name}"));
     }

@@ -54,7 +54,12 @@ impl Progress {
         let (steps, took) = (self.bar.position(), self.bar.elapsed());
         self.bar.finish_and_clear();
         let rate = steps as f64 / took.as_secs_f64().max(0.001);
-        say(format_args!("  {:<28} {:>8} in {:>6.2} s ({rate:.0}/s)", self.what, thousands(steps), took.as_secs_f64()));
+        say(format_args!(
+            "  {:<28} {:>8} in {:>6.2} s ({rate:.0}/s)",
+            self.what,
+            thousands(steps),
+            took.as_secs_f64()
+        ));
     }
 
     /// Takes the bar away silently.

@@ -42,7 +42,8 @@ pub(super) fn run(command: &PolicyCommand) -> anyhow::Result<Outcome> {
         Some(dir) => assets::read_policy(dir)?,
         None => assets::shipped_policy(),
     };
-    let place = |file: &str| dir.as_ref().map_or_else(|| file.to_owned(), |dir| dir.join(file).display().to_string());
+    let place =
+        |file: &str| dir.as_ref().map_or_else(|| file.to_owned(), |dir| dir.join(file).display().to_string());
     let policy = match ValidPolicy::from_sources(&sources) {
         Ok(policy) => policy,
         Err(faults) => {
@@ -61,8 +62,9 @@ pub(super) fn run(command: &PolicyCommand) -> anyhow::Result<Outcome> {
         if let Err(differences) = &outcome.verdict {
             failed += 1;
             for difference in differences.lines() {
-                let place = place(&outcome.file);
-                say(format_args!("{place}:{}:1: case `{}`: {difference}", outcome.line, outcome.name));
+                let located = located(difference, &outcome.file);
+                let (line, column, reason) = located.unwrap_or((outcome.line, 1, difference));
+                say(format_args!("{}:{line}:{column}: case `{}`: {reason}", place(&outcome.file), outcome.name));
             }
         }
     }
@@ -77,4 +79,24 @@ pub(super) fn run(command: &PolicyCommand) -> anyhow::Result<Outcome> {
     ));
     say(format_args!("{} of {} cases passed", outcomes.len() - failed, outcomes.len()));
     Ok(if failed == 0 { Outcome::Done } else { Outcome::Failed })
+}
+
+/// Splits `file:line: reason` or `file:line:column: reason` of a known file.
+fn located<'a>(difference: &'a str, file: &str) -> Option<(usize, usize, &'a str)> {
+    let (line, rest) = difference.strip_prefix(file)?.strip_prefix(':')?.split_once(':')?;
+    let column = rest.split_once(':').and_then(|(column, reason)| Some((column.parse().ok()?, reason)));
+    let (column, reason) = column.unwrap_or((1, rest));
+    Some((line.parse().ok()?, column, reason.trim_start()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_keeps_its_own_place() {
+        assert_eq!(located("cases/a.toml:7: at noon: no", "cases/a.toml"), Some((7, 1, "at noon: no")));
+        assert_eq!(located("cases/a.toml:7:3: unknown key", "cases/a.toml"), Some((7, 3, "unknown key")));
+        assert_eq!(located("expected permit", "cases/a.toml"), None);
+    }
 }

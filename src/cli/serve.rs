@@ -27,16 +27,12 @@ pub(crate) struct ServeArgs {
 }
 
 pub(super) async fn run(args: &ServeArgs) -> anyhow::Result<Outcome> {
-    let mut settings = args.store.unchecked(Missing::Make)?;
-    if let Some(listen) = args.listen {
-        settings.server.listen = listen;
-    }
-    settings.check()?;
+    let settings = args.store.settings(Missing::Make, args.listen)?;
     telemetry::start(&settings.log);
     // Asked for before the start: a stop that comes meanwhile is not missed.
     let signal = tokio::spawn(server::stop_signal());
     let running = server::start(&settings).await?;
-    output::note(format_args!("consentry is ready at {} (listening on {})", running.public_url(), running.address()));
+    output::say(format_args!("consentry is ready: {} on {}", running.public_url(), running.address()));
     let stop = async {
         if !matches!(signal.await, Ok(Ok(()))) {
             tracing::error!("the system hands out no signals");

@@ -67,7 +67,8 @@ impl DataDir {
     /// # Errors
     /// When it cannot be made or read, holds no store though one is needed, or has lost its keys.
     pub fn open(path: &Path, missing: Missing, entropy: &dyn Entropy) -> Result<Self, DataDirError> {
-        let unusable = |error: io::Error| DataDirError::Unusable { path: path.to_owned(), reason: error.to_string() };
+        let unusable =
+            |error: io::Error| DataDirError::Unusable { path: path.to_owned(), reason: error.to_string() };
         if missing == Missing::Make {
             make_private_folder(path).map_err(unusable)?;
         }

@@ -31,31 +31,46 @@ pub(super) struct Person<'a> {
 /// Where people live, in parts of a hundred: 55 in the EU, 10 in the UK, 15 in California, 10 in other US states, 5 in
 /// Canada, 5 where the gateway knows no law.
 const REGIONS: &[(&str, u64)] = &[
-    ("DE", 16), ("FR", 9), ("IT", 7), ("ES", 6), ("NL", 5), ("PL", 4), ("AT", 3), ("SE", 2), ("IE", 2), ("BE", 1),
+    ("DE", 16),
+    ("FR", 9),
+    ("IT", 7),
+    ("ES", 6),
+    ("NL", 5),
+    ("PL", 4),
+    ("AT", 3),
+    ("SE", 2),
+    ("IE", 2),
+    ("BE", 1),
     ("GB", 10),
     ("US-CA", 15),
-    ("US-NY", 4), ("US-TX", 3), ("US-WA", 2), ("US-MD", 1),
-    ("CA-ON", 3), ("CA-QC", 2),
-    ("JP", 3), ("BR", 2),
+    ("US-NY", 4),
+    ("US-TX", 3),
+    ("US-WA", 2),
+    ("US-MD", 1),
+    ("CA-ON", 3),
+    ("CA-QC", 2),
+    ("JP", 3),
+    ("BR", 2),
 ];
 
 const GIVEN: &[&str] = &[
-    "Ada", "Alex", "Anna", "Ben", "Carla", "Chris", "Clara", "Dana", "David", "Elena", "Emil", "Emma", "Eva", "Felix",
-    "Finn", "Greta", "Hana", "Ida", "Ivan", "Jan", "Jonas", "Julia", "Kim", "Lara", "Leo", "Lina", "Luca", "Maria",
-    "Max", "Mila", "Mira", "Nina", "Noah", "Nora", "Olga", "Oscar", "Paul", "Robin", "Sam", "Sara", "Sofia", "Tara",
-    "Theo", "Tom", "Vera", "Victor", "Yuki", "Zoe",
+    "Ada", "Alex", "Anna", "Ben", "Carla", "Chris", "Clara", "Dana", "David", "Elena", "Emil", "Emma", "Eva",
+    "Felix", "Finn", "Greta", "Hana", "Ida", "Ivan", "Jan", "Jonas", "Julia", "Kim", "Lara", "Leo", "Lina",
+    "Luca", "Maria", "Max", "Mila", "Mira", "Nina", "Noah", "Nora", "Olga", "Oscar", "Paul", "Robin", "Sam",
+    "Sara", "Sofia", "Tara", "Theo", "Tom", "Vera", "Victor", "Yuki", "Zoe",
 ];
 
 const FAMILY: &[&str] = &[
-    "Adler", "Baker", "Berg", "Blanc", "Brook", "Costa", "Dean", "Dias", "Egger", "Fischer", "Ford", "Garcia", "Grant",
-    "Green", "Haas", "Hill", "Ito", "Jansen", "Keller", "King", "Klein", "Kowal", "Lake", "Lang", "Lind", "Lopez",
-    "Marsh", "Martin", "Meyer", "Moreau", "Moss", "Novak", "Olsen", "Page", "Park", "Peters", "Rossi", "Roth", "Santos",
-    "Silva", "Stone", "Sato", "Vogel", "Wagner", "Weber", "West", "Wood", "Young",
+    "Adler", "Baker", "Berg", "Blanc", "Brook", "Costa", "Dean", "Dias", "Egger", "Fischer", "Ford", "Garcia",
+    "Grant", "Green", "Haas", "Hill", "Ito", "Jansen", "Keller", "King", "Klein", "Kowal", "Lake", "Lang", "Lind",
+    "Lopez", "Marsh", "Martin", "Meyer", "Moreau", "Moss", "Novak", "Olsen", "Page", "Park", "Peters", "Rossi",
+    "Roth", "Santos", "Silva", "Stone", "Sato", "Vogel", "Wagner", "Weber", "West", "Wood", "Young",
 ];
 
 const DOMAINS: &[&str] = &["example.org", "example.com", "example.net"];
 
-const TOPICS: &[&str] = &["art", "books", "crafts", "film", "food", "games", "garden", "music", "outdoors", "travel"];
+const TOPICS: &[&str] =
+    &["art", "books", "crafts", "film", "food", "games", "garden", "music", "outdoors", "travel"];
 
 impl<'a> Person<'a> {
     /// The person behind a history.
@@ -176,7 +191,8 @@ mod tests {
     #[test]
     fn addresses_are_unique_and_belong_to_nobody() {
         let set = DataSet::ending_on(TODAY, usize::MAX).unwrap();
-        let emails: BTreeSet<_> = set.histories.iter().map(|history| Person::behind(history, TODAY).email).collect();
+        let emails: BTreeSet<_> =
+            set.histories.iter().map(|history| Person::behind(history, TODAY).email).collect();
         assert_eq!(emails.len(), set.histories.len());
         assert!(emails.iter().all(|email| DOMAINS.iter().any(|domain| email.ends_with(&format!("@{domain}")))));
     }

@@ -72,6 +72,15 @@ impl Posted {
     pub(super) fn permitted(&self, today: Date) -> impl Iterator<Item = &str> {
         self.people.iter().filter(move |(_, facts)| facts.may_be_grouped(today)).map(|(email, _)| email.as_str())
     }
+
+    /// How many of them live in each country.
+    pub(super) fn countries(&self, today: Date) -> BTreeMap<&'static str, u64> {
+        let mut countries = BTreeMap::new();
+        for facts in self.people.values().filter(|facts| facts.may_be_grouped(today)) {
+            *countries.entry(facts.region.get(..2).unwrap_or_default()).or_default() += 1;
+        }
+        countries
+    }
 }
 
 impl Facts {

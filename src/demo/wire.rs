@@ -112,7 +112,8 @@ impl Wire {
             rest.extend_from_slice(&chunk.context("the pull broke off")?);
             let whole = rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
             let before = profiles.len();
-            for line in rest.drain(..whole).as_slice().split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            for line in rest.drain(..whole).as_slice().split(|byte| *byte == b'\n').filter(|line| !line.is_empty())
+            {
                 profiles.push(serde_json::from_slice(line).context("a row of the pull cannot be read")?);
             }
             progress((profiles.len() - before) as u64);

@@ -25,7 +25,8 @@ pub(super) struct ArrowEncoder {
 impl ArrowEncoder {
     pub(super) fn new(outline: &Outline) -> Result<Self, EncodeError> {
         let table = Table::new(outline);
-        let stream = StreamEncoder::try_new_with_options(&table.schema, IpcWriteOptions::default()).map_err(failed)?;
+        let stream =
+            StreamEncoder::try_new_with_options(&table.schema, IpcWriteOptions::default()).map_err(failed)?;
         Ok(Self { table, stream })
     }
 }
@@ -97,9 +98,10 @@ impl Table {
         arrays.push(pseudonyms(batch));
         for (near, to) in self.columns.iter_mut().enumerate() {
             let from = column(batch, &to.name, near);
-            arrays.push(from.and_then(|from| to.array(from)).unwrap_or_else(|| {
-                new_null_array(&data_type(to.kind), batch.len())
-            }));
+            arrays.push(
+                from.and_then(|from| to.array(from))
+                    .unwrap_or_else(|| new_null_array(&data_type(to.kind), batch.len())),
+            );
         }
         RecordBatch::try_new(self.schema(), arrays)
     }
@@ -131,8 +133,12 @@ impl TableColumn {
     fn array(&mut self, column: &Column) -> Option<ArrayRef> {
         match (self.kind, column) {
             (ColumnKind::Label, Column::Labels { labels, codes }) => self.labelled(labels, codes),
-            (ColumnKind::Score, Column::Scores(scores)) => Some(Arc::new(UInt8Array::from_iter(scores.iter().copied()))),
-            (ColumnKind::Flag, Column::Flags(flags)) => Some(Arc::new(BooleanArray::from_iter(flags.iter().copied()))),
+            (ColumnKind::Score, Column::Scores(scores)) => {
+                Some(Arc::new(UInt8Array::from_iter(scores.iter().copied())))
+            }
+            (ColumnKind::Flag, Column::Flags(flags)) => {
+                Some(Arc::new(BooleanArray::from_iter(flags.iter().copied())))
+            }
             (ColumnKind::LabelList, Column::LabelLists { labels, codes }) => Some(listed(labels, codes)),
             (ColumnKind::Text, Column::Texts(texts)) => {
                 Some(Arc::new(StringArray::from_iter(texts.iter().map(Option::as_deref))))

@@ -34,13 +34,8 @@ impl CsvEncoder {
 
     fn write(&mut self, batch: &PermittedBatch) -> Result<Writer<Vec<u8>>, csv::Error> {
         let mut writer = self.begin()?;
-        let columns: Vec<_> = self
-            .outline
-            .columns
-            .iter()
-            .enumerate()
-            .map(|(near, spec)| column(batch, &spec.name, near))
-            .collect();
+        let columns: Vec<_> =
+            self.outline.columns.iter().enumerate().map(|(near, spec)| column(batch, &spec.name, near)).collect();
         let mut names = PseudonymWriter::new();
         for (row, name) in batch.pseudonyms().iter().enumerate() {
             writer.write_field(names.write(*name))?;

@@ -179,7 +179,9 @@ mod tests {
 
     #[test]
     fn every_text_reads_back_as_itself() {
-        for text in ["", "plain", "a\"b\\c", "line\nfeed\r\ttab", "\u{0}\u{1f}\u{7f}", "Grüße 🌍", "\\u0000", "\u{2028}"] {
+        for text in
+            ["", "plain", "a\"b\\c", "line\nfeed\r\ttab", "\u{0}\u{1f}\u{7f}", "Grüße 🌍", "\\u0000", "\u{2028}"]
+        {
             let mut out = BytesMut::new();
             write_text(text, &mut out);
             assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), text);

@@ -26,10 +26,12 @@ impl PseudonymWriter {
             self.text.resize(self.text.len() + WIDTH, b'0');
         }
         let begin = self.text.len().saturating_sub(WIDTH);
-        let digits = self.text.iter_mut().skip(begin);
-        let nibbles = pseudonym.as_bytes().iter().flat_map(|byte| [byte >> 4, byte & 15]);
-        for (digit, nibble) in digits.zip(nibbles) {
-            *digit = DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0');
+        let digits = self.text.get_mut(begin..).unwrap_or_default();
+        let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or(b'0');
+        for (pair, byte) in digits.chunks_exact_mut(2).zip(pseudonym.as_bytes()) {
+            if let [high, low] = pair {
+                (*high, *low) = (digit(byte >> 4), digit(byte & 15));
+            }
         }
         &self.text
     }
@@ -43,7 +45,11 @@ mod tests {
     #[test]
     fn a_pseudonym_is_written_as_it_displays() {
         let mut writer = PseudonymWriter::new();
-        for text in ["p1-00112233445566778899aabbccddeeff", "p65535-ffffffffffffffffffffffffffffffff", "p2-0123456789abcdef0123456789abcdef"] {
+        for text in [
+            "p1-00112233445566778899aabbccddeeff",
+            "p65535-ffffffffffffffffffffffffffffffff",
+            "p2-0123456789abcdef0123456789abcdef",
+        ] {
             let pseudonym: Pseudonym = text.parse().unwrap();
             assert_eq!(writer.write(pseudonym), text.as_bytes());
             assert_eq!(pseudonym.to_string(), text);

@@ -66,7 +66,8 @@ pub(super) fn media_type(request: &HttpRequest) -> Option<String> {
     let is_utf8 = parts.all(|parameter| {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         let value = value.trim().trim_matches('"');
-        !name.trim().eq_ignore_ascii_case("charset") || ["utf-8", "utf8", "us-ascii"].contains(&&*value.to_ascii_lowercase())
+        !name.trim().eq_ignore_ascii_case("charset")
+            || ["utf-8", "utf8", "us-ascii"].contains(&&*value.to_ascii_lowercase())
     });
     is_utf8.then_some(media_type)
 }
@@ -79,7 +80,9 @@ mod tests {
 
     #[test]
     fn a_media_type_is_read_without_its_parameters() {
-        let read = |text: &'static str| media_type(&TestRequest::default().insert_header((CONTENT_TYPE, text)).to_http_request());
+        let read = |text: &'static str| {
+            media_type(&TestRequest::default().insert_header((CONTENT_TYPE, text)).to_http_request())
+        };
         for text in ["application/json", "Application/JSON; charset=UTF-8", "application/json;charset=\"utf-8\""] {
             assert_eq!(read(text).as_deref(), Some("application/json"), "{text}");
         }

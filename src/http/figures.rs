@@ -111,9 +111,12 @@ mod tests {
         let metrics = HttpMetrics::default();
         metrics.count("GET", "/v1/notices/{digest}", StatusCode::OK, Duration::from_millis(2));
         let text = metrics.text(&Figures { captures: 7, ..Figures::default() }).unwrap();
-        assert!(text.contains(
-            "consentry_http_requests_total{method=\"GET\",route=\"/v1/notices/{digest}\",status=\"200\"} 1"
-        ), "{text}");
+        assert!(
+            text.contains(
+                "consentry_http_requests_total{method=\"GET\",route=\"/v1/notices/{digest}\",status=\"200\"} 1"
+            ),
+            "{text}"
+        );
         assert!(text.contains("consentry_captures_total 7"), "{text}");
         assert!(text.ends_with("# EOF\n"));
     }

@@ -74,7 +74,10 @@ mod tests {
     #[test]
     fn what_is_no_key_is_refused() {
         let too_long = "k".repeat(256);
-        for bad in ["", "\"\"", "\"", "\"a", "a\"", "a b", "\"a b\"", "\"a\"b\"", "\"a\\b\"", "a,b", "\"a\";p", "ü", &too_long] {
+        for bad in [
+            "", "\"\"", "\"", "\"a", "a\"", "a b", "\"a b\"", "\"a\"b\"", "\"a\\b\"", "a,b", "\"a\";p", "ü",
+            &too_long,
+        ] {
             assert_eq!(parse(bad), None, "{bad}");
         }
     }

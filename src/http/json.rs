@@ -15,6 +15,7 @@ use serde_path_to_error::{Path, Segment};
 use validator::{Validate, ValidationErrors, ValidationErrorsKind};
 
 use super::body;
+use super::object::Object;
 use super::problem::Problem;
 
 /// The most bytes of a JSON body.
@@ -66,8 +67,8 @@ impl Rejection {
 /// Reads a value of a declared shape.
 pub(super) fn parse<T: DeserializeOwned + Validate>(bytes: &[u8]) -> Result<T, Rejection> {
     let text = std::str::from_utf8(bytes).map_err(|_| Rejection::Unreadable(Code::InvalidUtf8))?;
-    let value = match serde_json::from_str::<T>(text) {
-        Ok(value) => value,
+    let value = match serde_json::from_str::<Object<T>>(text) {
+        Ok(Object(value)) => value,
         Err(error) => return Err(explain::<T>(text, &error)),
     };
     let mut faults = Vec::new();
@@ -84,8 +85,8 @@ pub(super) fn parse<T: DeserializeOwned + Validate>(bytes: &[u8]) -> Result<T, R
 pub(super) fn convert<T: DeserializeOwned + Validate>(whole: Value) -> Result<T, Vec<Fault>> {
     let mut faults = Vec::new();
     find_control(&whole, &mut String::new(), &mut faults);
-    match serde_path_to_error::deserialize::<_, T>(whole) {
-        Ok(value) => {
+    match serde_path_to_error::deserialize::<_, Object<T>>(whole) {
+        Ok(Object(value)) => {
             check(&value, &mut faults);
             if faults.is_empty() { Ok(value) } else { Err(faults) }
         }
@@ -96,17 +97,20 @@ pub(super) fn convert<T: DeserializeOwned + Validate>(whole: Value) -> Result<T,
     }
 }
 
-/// Reads a second time, with an eye to the place of the fault.
+/// Reads a second time, with an eye to the place of the fault. What is not JSON at all, or too deep, is told as that,
+/// whatever shape it began with.
 fn explain<T: DeserializeOwned>(text: &str, error: &serde_json::Error) -> Rejection {
     match error.classify() {
-        Category::Data => {
+        Category::Data if serde_json::from_str::<Value>(text).is_ok() => {
             let mut reader = serde_json::Deserializer::from_str(text);
-            match serde_path_to_error::deserialize::<_, T>(&mut reader) {
+            match serde_path_to_error::deserialize::<_, Object<T>>(&mut reader) {
                 Ok(_) => Rejection::Unreadable(Code::MalformedJson),
                 Err(error) => Rejection::Invalid(vec![misshapen(error.path(), &error.inner().to_string())]),
             }
         }
-        Category::Syntax | Category::Eof | Category::Io => Rejection::Unreadable(Code::MalformedJson),
+        Category::Data | Category::Syntax | Category::Eof | Category::Io => {
+            Rejection::Unreadable(Code::MalformedJson)
+        }
     }
 }
 
@@ -236,7 +240,7 @@ fn descend(at: &mut String, name: &str, visit: impl FnOnce(&mut String)) {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
+    #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
     use std::collections::BTreeMap;
 
     use serde::Deserialize;
@@ -248,10 +252,10 @@ mod tests {
     #[serde(deny_unknown_fields)]
     struct Outer {
         #[validate(nested)]
-        inner: Option<Inner>,
+        inner: Option<Object<Inner>>,
         #[serde(default)]
         #[validate(nested)]
-        list: Bounded<Inner, 0, 2>,
+        list: Bounded<Object<Inner>, 0, 2>,
         #[serde(default)]
         #[expect(dead_code, reason = "only its shape matters")]
         map: BTreeMap<String, u8>,
@@ -291,6 +295,8 @@ mod tests {
             ("{\"inner\":{\"text\":\"a\u{85}\"}}", "/inner/text", "control_character"),
             (r#"{"inner":{"text":"a"},"inner":null}"#, "", "duplicate"),
             ("[]", "", "invalid_field"),
+            (r#"{"inner":["a"]}"#, "/inner", "invalid_field"),
+            (r#"{"list":[["a"]]}"#, "/list/0", "invalid_field"),
             ("{", "unreadable", "malformed_json"),
             ("{} x", "unreadable", "malformed_json"),
             ("", "unreadable", "malformed_json"),
@@ -305,13 +311,10 @@ mod tests {
     fn what_is_no_text_or_too_deep_is_unreadable() {
         assert!(matches!(parse::<Outer>(b"\xff{}"), Err(Rejection::Unreadable(Code::InvalidUtf8))));
         let deep = format!("{{\"inner\":{}", "[".repeat(10_000));
-        assert!(parse::<Outer>(deep.as_bytes()).is_err());
-        let deep = "[".repeat(10_000);
-        assert!(parse::<Vec<Inner2>>(deep.as_bytes()).is_err());
+        for deep in [deep, "[".repeat(10_000), format!("{}{}", "[".repeat(10_000), "]".repeat(10_000))] {
+            assert!(matches!(parse::<Outer>(deep.as_bytes()), Err(Rejection::Unreadable(Code::MalformedJson))));
+        }
     }
-
-    #[derive(Debug, Deserialize, Validate)]
-    struct Inner2 {}
 
     #[test]
     fn no_fault_repeats_a_value() {

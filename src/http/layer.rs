@@ -10,13 +10,13 @@ use std::time::Instant;
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE,
-    HeaderMap, HeaderName, HeaderValue, PERMISSIONS_POLICY, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
-    X_FRAME_OPTIONS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, CONTENT_SECURITY_POLICY,
+    CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, PERMISSIONS_POLICY, REFERRER_POLICY, VARY,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage as _};
+use actix_web::{Error, HttpMessage as _, HttpRequest};
 use app::Code;
 use futures_util::FutureExt as _;
 use tracing::Instrument as _;
@@ -89,11 +89,19 @@ async fn answer(
     }
     // Routing is over: a second handle on the request does no harm, and survives a panic.
     let handle = request.request().clone();
-    let failed = |problem: Problem| ServiceResponse::new(handle.clone(), problem.response(None));
-    match AssertUnwindSafe(next.call(request)).catch_unwind().await {
+    contained(handle, next.call(request)).await
+}
+
+/// The answer of a handler, even if it panics: one request is lost, not the connection, and the caller learns no more
+/// than that it was our fault.
+async fn contained(
+    handle: HttpRequest,
+    answer: impl Future<Output = Result<ServiceResponse<BoxBody>, Error>>,
+) -> ServiceResponse<BoxBody> {
+    match AssertUnwindSafe(answer).catch_unwind().await {
         Ok(Ok(response)) => response,
-        Ok(Err(error)) => ServiceResponse::from_err(error, handle.clone()),
-        Err(_) => failed(Problem::of(Code::Internal)),
+        Ok(Err(error)) => ServiceResponse::from_err(error, handle),
+        Err(_) => ServiceResponse::new(handle, Problem::of(Code::Internal).response(None)),
     }
 }
 
@@ -137,7 +145,8 @@ fn rewrite_problem(id: &RequestId, response: &mut ServiceResponse<BoxBody>) {
         let is_error = status.is_client_error() || status.is_server_error();
         (is_error && is_foreign).then(|| Problem::of(foreign(status)))
     });
-    let is_page = response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    let is_page =
+        response.headers().get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
     if let Some(problem) = problem.filter(|_| !is_page) {
         let mut whole = problem.response(Some(id.as_str()));
         for (name, value) in response.headers() {
@@ -190,5 +199,43 @@ fn log(response: &ServiceResponse<BoxBody>) {
     match extensions.get::<Problem>().and_then(Problem::cause) {
         Some(cause) => tracing::error!(status, cause = %cause, "failed"),
         None => tracing::error!(status, "failed"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+    use actix_web::HttpResponse;
+    use actix_web::test::TestRequest;
+
+    use super::*;
+    use crate::http::routes;
+
+    #[actix_web::test]
+    async fn a_panic_is_one_plain_500() {
+        let handle = TestRequest::default().to_http_request();
+        let response = contained(handle, async { panic!("anna@example.org") }).await;
+        assert_eq!(response.status(), 500);
+        let body = actix_web::body::to_bytes(response.into_body()).await.unwrap();
+        assert!(!String::from_utf8(body.to_vec()).unwrap().contains("anna"));
+    }
+
+    #[actix_web::test]
+    async fn an_answer_of_the_framework_becomes_a_problem_with_the_requests_id() {
+        let handle = TestRequest::default().to_http_request();
+        let mut response = ServiceResponse::new(handle, HttpResponse::NotFound().finish());
+        let id = RequestIds::default().draw();
+        finish(routes().last().unwrap(), &id, &mut response);
+        assert_eq!(response.headers().get(CONTENT_TYPE).unwrap(), "application/problem+json");
+        assert_eq!(response.headers().get(CACHE_CONTROL).unwrap(), "no-store");
+        let body = actix_web::body::to_bytes(response.into_body()).await.unwrap();
+        assert!(String::from_utf8(body.to_vec()).unwrap().contains(id.as_str()));
+    }
+
+    #[test]
+    fn request_ids_differ() {
+        let ids = RequestIds::default();
+        assert_ne!(ids.draw().as_str(), ids.draw().as_str());
+        assert_eq!(ids.draw().as_str().len(), 32);
     }
 }

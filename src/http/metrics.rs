@@ -14,7 +14,10 @@ use super::problem::Problem;
     tag = "operations",
     responses((status = 200, description = "Counters in OpenMetrics text", body = String, content_type = "application/openmetrics-text")),
 )]
-pub async fn handler(gateway: web::Data<Gateway>, metrics: web::Data<HttpMetrics>) -> Result<HttpResponse, Problem> {
+pub async fn handler(
+    gateway: web::Data<Gateway>,
+    metrics: web::Data<HttpMetrics>,
+) -> Result<HttpResponse, Problem> {
     let text = metrics.text(&gateway.figures()).map_err(|_| Problem::of(Code::Internal))?;
     Ok(HttpResponse::Ok().content_type(MEDIA_TYPE).body(text))
 }

@@ -40,7 +40,8 @@ pub fn language<'a>(request: &HttpRequest, offers: &[&'a str]) -> Option<&'a str
 /// Whether a request would rather have a page than data, as browsers do.
 #[must_use]
 pub fn prefers_html(request: &HttpRequest) -> bool {
-    let is_named = request.headers().get_all(ACCEPT).any(|line| line.to_str().is_ok_and(|line| line.contains("text/html")));
+    let is_named =
+        request.headers().get_all(ACCEPT).any(|line| line.to_str().is_ok_and(|line| line.contains("text/html")));
     is_named && media_type(request, &["text/html", "application/json"]) == Some("text/html")
 }
 
@@ -123,7 +124,9 @@ mod tests {
 
     #[test]
     fn browsers_get_pages_and_programs_data() {
-        let html = |accept: &'static str| prefers_html(&TestRequest::default().insert_header((ACCEPT, accept)).to_http_request());
+        let html = |accept: &'static str| {
+            prefers_html(&TestRequest::default().insert_header((ACCEPT, accept)).to_http_request())
+        };
         assert!(html("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"));
         assert!(!html("*/*"));
         assert!(!html("application/json"));
@@ -133,7 +136,10 @@ mod tests {
     #[test]
     fn the_language_is_the_best_liked_one() {
         let language = |text: &'static str| {
-            language(&TestRequest::default().insert_header((ACCEPT_LANGUAGE, text)).to_http_request(), &["en", "de"])
+            language(
+                &TestRequest::default().insert_header((ACCEPT_LANGUAGE, text)).to_http_request(),
+                &["en", "de"],
+            )
         };
         assert_eq!(language("de-AT,de;q=0.9,en;q=0.5"), Some("de"));
         assert_eq!(language("fr,en;q=0.5"), Some("en"));

@@ -7,7 +7,9 @@ use bytes::Bytes;
 use kernel::authz::Scope;
 use serde_json::{Value, json};
 use utoipa::OpenApi;
-use utoipa::openapi::security::{ClientCredentials, Flow, HttpAuthScheme, HttpBuilder, OAuth2, Scopes, SecurityScheme};
+use utoipa::openapi::security::{
+    ClientCredentials, Flow, HttpAuthScheme, HttpBuilder, OAuth2, Scopes, SecurityScheme,
+};
 
 use super::{Access, Route, routes};
 
@@ -54,7 +56,10 @@ struct Described;
 #[must_use]
 pub fn document() -> Value {
     let mut described = Described::openapi();
-    let flow = ClientCredentials::new("/oauth/token", Scopes::from_iter(Scope::ALL.map(|scope| (scope.as_str(), about(scope)))));
+    let flow = ClientCredentials::new(
+        "/oauth/token",
+        Scopes::from_iter(Scope::ALL.map(|scope| (scope.as_str(), about(scope)))),
+    );
     let components = described.components.get_or_insert_default();
     let oauth2 = SecurityScheme::OAuth2(OAuth2::new([Flow::ClientCredentials(flow)]));
     components.add_security_scheme("oauth2", oauth2);
@@ -140,7 +145,8 @@ fn failure(status: u16) -> Value {
         503 => "The service is not available now",
         _ => "Something went wrong here",
     };
-    let text = |description: &str| json!({"description": description, "schema": {"type": "string"}, "required": true});
+    let text =
+        |description: &str| json!({"description": description, "schema": {"type": "string"}, "required": true});
     let mut headers = json!({"X-Request-Id": text("The request, as the log knows it")});
     let special = match status {
         401 | 403 => Some(("WWW-Authenticate", "What is lacking (RFC 6750)")),
@@ -208,7 +214,9 @@ mod tests {
             .collect();
         let live: BTreeSet<(String, String)> = routes()
             .iter()
-            .flat_map(|route| route.endpoints.iter().map(|endpoint| (route.path.to_owned(), endpoint.method.to_owned())))
+            .flat_map(|route| {
+                route.endpoints.iter().map(|endpoint| (route.path.to_owned(), endpoint.method.to_owned()))
+            })
             .collect();
         assert_eq!(described, live);
     }

@@ -17,7 +17,8 @@ pub fn admit(request: &HttpRequest, gateway: &Gateway, form: Option<&FormId>) ->
     // An unknown form is the use case's to refuse.
     let known = form.is_none_or(|form| policy.form(form).is_some());
     let mut forms = policy.forms().filter(|rule| form.is_none_or(|form| *form == rule.id));
-    let listed = forms.any(|rule| rule.origins.is_empty() || rule.origins.iter().any(|pattern| matches(pattern, origin)));
+    let listed =
+        forms.any(|rule| rule.origins.is_empty() || rule.origins.iter().any(|pattern| matches(pattern, origin)));
     let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
     if listed || !known || is_own(origin, &gateway.settings().issuer, host) {
         Ok(())
@@ -52,10 +53,12 @@ fn matches(pattern: &str, origin: &str) -> bool {
 
 /// Whether a page is one of the gateway's own.
 fn is_own(origin: &str, issuer: &str, host: Option<&str>) -> bool {
-    let authority = |url: &str| url.split_once("://").map(|(_, rest)| rest.split('/').next().unwrap_or_default().to_owned());
+    let authority =
+        |url: &str| url.split_once("://").map(|(_, rest)| rest.split('/').next().unwrap_or_default().to_owned());
     let Some(ours) = authority(origin).filter(|authority| !authority.is_empty()) else { return false };
     let scheme = |url: &str| url.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
-    let is_issuer = scheme(origin) == scheme(issuer) && authority(issuer).is_some_and(|theirs| theirs.eq_ignore_ascii_case(&ours));
+    let is_issuer = scheme(origin) == scheme(issuer)
+        && authority(issuer).is_some_and(|theirs| theirs.eq_ignore_ascii_case(&ours));
     is_issuer || host.is_some_and(|host| host.eq_ignore_ascii_case(&ours))
 }
 

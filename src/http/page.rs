@@ -68,7 +68,8 @@ pub(super) fn respond(
          <title>{title}</title>\n</head>\n<body>\n<main>\n<h1>{title}</h1>\n{main}</main>\n</body>\n</html>\n"
     );
     let targets = redirects_to.and_then(origin_of).map(|origin| format!(" {origin}")).unwrap_or_default();
-    let policy = format!("default-src 'none'; form-action 'self'{targets}; base-uri 'none'; frame-ancestors 'none'");
+    let policy =
+        format!("default-src 'none'; form-action 'self'{targets}; base-uri 'none'; frame-ancestors 'none'");
     let mut response = HttpResponse::build(status).content_type("text/html; charset=utf-8").body(body);
     let headers = response.headers_mut();
     if let Ok(policy) = HeaderValue::from_str(&policy) {

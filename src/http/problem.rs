@@ -240,11 +240,7 @@ pub struct FaultDocument {
 
 impl From<&Fault> for FaultDocument {
     fn from(fault: &Fault) -> Self {
-        Self {
-            pointer: fault.pointer.clone(),
-            code: fault.code.as_str().to_owned(),
-            detail: fault.detail.clone(),
-        }
+        Self { pointer: fault.pointer.clone(), code: fault.code.as_str().to_owned(), detail: fault.detail.clone() }
     }
 }
 
@@ -260,9 +256,11 @@ const fn status_of(code: Code) -> StatusCode {
         | Code::SourceMismatch
         | Code::AttributeOutsideContract
         | Code::IdentifierLookupNotAllowed => StatusCode::FORBIDDEN,
-        Code::NotFound | Code::UnknownForm | Code::NoticeUnknown | Code::SubjectNotFound | Code::RequestNotFound => {
-            StatusCode::NOT_FOUND
-        }
+        Code::NotFound
+        | Code::UnknownForm
+        | Code::NoticeUnknown
+        | Code::SubjectNotFound
+        | Code::RequestNotFound => StatusCode::NOT_FOUND,
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Code::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
         Code::IdempotencyInProgress | Code::PolicyChanged | Code::NameTaken => StatusCode::CONFLICT,

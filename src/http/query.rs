@@ -15,7 +15,7 @@ impl Query {
     /// Reads the parameters, of which only `known` ones are allowed.
     ///
     /// # Errors
-    /// 422 for an unknown or repeated parameter or a control character, 400 for a broken escape.
+    /// 422 for an unknown, repeated or empty parameter or a control character, 400 for a broken escape.
     pub fn of(request: &HttpRequest, known: &[&str]) -> Result<Self, Problem> {
         let pairs = urlencoded::pairs(request.query_string().as_bytes())?;
         let mut faults = Vec::new();
@@ -25,6 +25,8 @@ impl Query {
                 faults.push(Fault::at(pointer, Code::UnknownField));
             } else if pairs.iter().take(at).any(|(before, _)| before == name) {
                 faults.push(Fault::at(pointer, Code::Duplicate));
+            } else if value.is_empty() {
+                faults.push(Fault::at(pointer, Code::Empty));
             } else if value.chars().any(char::is_control) {
                 faults.push(Fault::at(pointer, Code::ControlCharacter));
             }
@@ -32,10 +34,10 @@ impl Query {
         if faults.is_empty() { Ok(Self(pairs)) } else { Err(Problem::invalid(faults)) }
     }
 
-    /// A parameter, if it is there and not empty.
+    /// A parameter, if it is there.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// A parameter of a type, if it is there.
@@ -72,7 +74,7 @@ mod tests {
         let read = |uri: &str| Query::of(&TestRequest::with_uri(uri).to_http_request(), &["limit", "purpose"]);
         let query = read("/?limit=10&purpose=email").unwrap();
         assert_eq!((query.get("purpose"), query.limit(100).unwrap()), (Some("email"), Some(10)));
-        for bad in ["/?more=1", "/?limit=1&limit=1", "/?purpose=%00"] {
+        for bad in ["/?more=1", "/?limit=1&limit=1", "/?purpose=%00", "/?limit="] {
             assert_eq!(read(bad).unwrap_err().status(), 422, "{bad}");
         }
         for bad in ["/?limit=0", "/?limit=101", "/?limit=x", "/?limit=-1"] {

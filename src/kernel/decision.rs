@@ -201,9 +201,11 @@ impl Ask {
             .map(|name| PlannedAttribute { rule: policy.attribute(&name).cloned(), name })
             .collect();
         let bits = |withheld: &dyn Fn(&PlannedAttribute) -> bool| {
-            attributes.iter().take(MAX_ASKED).enumerate().fold(0_u64, |bits, (at, attribute)| {
-                if withheld(attribute) { bits | 1 << at } else { bits }
-            })
+            attributes
+                .iter()
+                .take(MAX_ASKED)
+                .enumerate()
+                .fold(0_u64, |bits, (at, attribute)| if withheld(attribute) { bits | 1 << at } else { bits })
         };
         let minimised = bits(&|asked| !serves(asked, &purpose, recipient_rule.as_deref()));
         let tagged = bits(&|asked| asked.rule.as_ref().is_some_and(|rule| rule.tag.is_some()));
@@ -353,7 +355,9 @@ impl Permit {
 
 impl fmt::Debug for Permit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Permit").field("attributes", &self.attributes().collect::<Vec<_>>()).finish_non_exhaustive()
+        f.debug_struct("Permit")
+            .field("attributes", &self.attributes().collect::<Vec<_>>())
+            .finish_non_exhaustive()
     }
 }
 
@@ -363,12 +367,9 @@ impl fmt::Debug for Permit {
 /// each regime. Retention is judged attribute by attribute when the permit is used.
 pub fn decide(policy: &ValidPolicy, standing: &Standing, ask: &Ask, now: Timestamp) -> Decision {
     match granted(policy, standing, ask, now) {
-        Ok(granted) => Decision::Permit(Permit {
-            subject: standing.subject(),
-            plan: Arc::clone(&ask.plan),
-            granted,
-            now,
-        }),
+        Ok(granted) => {
+            Decision::Permit(Permit { subject: standing.subject(), plan: Arc::clone(&ask.plan), granted, now })
+        }
         Err(refusal) => Decision::Refuse(refusal),
     }
 }
@@ -444,8 +445,8 @@ impl Case<'_> {
             return Err(Refusal::Minor);
         }
         // An opt-in two-step by or for a Californian minor is that regime's consent; elsewhere the parent's word is.
-        let settled = self.purpose.sale_or_share
-            && matches!(regime.family(), RegimeFamily::UsCa | RegimeFamily::UsOther);
+        let settled =
+            self.purpose.sale_or_share && matches!(regime.family(), RegimeFamily::UsCa | RegimeFamily::UsOther);
         let needs_parent = age < regime.age_of_digital_consent() && !settled;
         if needs_parent && !self.standing.parent_authorised(&self.purpose.id) {
             return Err(Refusal::Minor);

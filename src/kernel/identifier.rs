@@ -82,8 +82,13 @@ impl Identifier {
         let (local, domain) = text.rsplit_once('@').ok_or(IdentifierError::Email)?;
         let domain = idna::domain_to_ascii_strict(domain).map_err(|_| IdentifierError::Email)?;
         let address = format!("{}@{domain}", local.to_lowercase());
-        let good = address.len() <= 254 && domain.contains('.') && address.parse::<email_address::EmailAddress>().is_ok();
-        if good { Ok(Self { kind: IdentifierKind::Email, normalised: address }) } else { Err(IdentifierError::Email) }
+        let good =
+            address.len() <= 254 && domain.contains('.') && address.parse::<email_address::EmailAddress>().is_ok();
+        if good {
+            Ok(Self { kind: IdentifierKind::Email, normalised: address })
+        } else {
+            Err(IdentifierError::Email)
+        }
     }
 
     /// Reads a customer number.
@@ -160,7 +165,17 @@ mod tests {
     #[test]
     fn what_is_no_address_is_turned_away() {
         let long = format!("{}@example.org", "a".repeat(290));
-        for bad in ["", "anna", "anna@", "@example.org", "a b@example.org", "a\0@example.org", "a@b@c", "anna@localhost", &long] {
+        for bad in [
+            "",
+            "anna",
+            "anna@",
+            "@example.org",
+            "a b@example.org",
+            "a\0@example.org",
+            "a@b@c",
+            "anna@localhost",
+            &long,
+        ] {
             assert!(Identifier::email(bad).is_err(), "{bad}");
         }
     }

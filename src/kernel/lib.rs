@@ -31,6 +31,7 @@ pub mod purpose;
 pub mod recipient;
 pub mod regime;
 pub mod seal;
+pub mod signal;
 mod slug;
 pub mod source;
 pub mod subject;

@@ -53,8 +53,7 @@ impl FromStr for Pseudonym {
     type Err = PseudonymError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (epoch, value) =
-            text.strip_prefix('p').and_then(|rest| rest.split_once('-')).ok_or(PseudonymError)?;
+        let (epoch, value) = text.strip_prefix('p').and_then(|rest| rest.split_once('-')).ok_or(PseudonymError)?;
         let plain = !epoch.is_empty() && epoch.bytes().all(|b| b.is_ascii_digit()) && !epoch.starts_with('0');
         if !plain {
             return Err(PseudonymError);
@@ -93,10 +92,8 @@ impl Keyring {
     /// that two recipients' files do not align by position.
     #[must_use]
     pub fn visiting_order(&self, pull: PullId, recipient: &RecipientId, count: u32) -> VisitingOrder {
-        let key = derive(
-            self.pseudonym_key(),
-            &[b"visiting order v1", recipient.as_str().as_bytes(), pull.as_bytes()],
-        );
+        let key =
+            derive(self.pseudonym_key(), &[b"visiting order v1", recipient.as_str().as_bytes(), pull.as_bytes()]);
         let key: &[u8; 32] = &key;
         // Half of the even number of bits that hold `count`.
         let half = (u32::BITS - count.saturating_sub(1).leading_zeros()).div_ceil(2).max(1);

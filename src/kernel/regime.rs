@@ -15,9 +15,7 @@ pub struct Territory(#[n(0)] u16);
 impl Territory {
     fn parse(text: &str) -> Option<Self> {
         match text.as_bytes() {
-            [a, b] if a.is_ascii_uppercase() && b.is_ascii_uppercase() => {
-                Some(Self(u16::from_be_bytes([*a, *b])))
-            }
+            [a, b] if a.is_ascii_uppercase() && b.is_ascii_uppercase() => Some(Self(u16::from_be_bytes([*a, *b]))),
             _ => None,
         }
     }
@@ -127,8 +125,8 @@ impl Regime {
     /// When the text is not of the form `AA` or `AA-X…` (one to three letters or digits).
     pub fn of_region(region: &str) -> Result<Self, RegionError> {
         const EEA: &[&str] = &[
-            "AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU", "IE", "IS",
-            "IT", "LI", "LT", "LU", "LV", "MT", "NL", "NO", "PL", "PT", "RO", "SE", "SI", "SK",
+            "AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU", "IE", "IS", "IT",
+            "LI", "LT", "LU", "LV", "MT", "NL", "NO", "PL", "PT", "RO", "SE", "SI", "SK",
         ];
         let (country, part) = match region.split_once('-') {
             Some((country, part)) => (country, Some(part)),

@@ -6,8 +6,8 @@ use minicbor::{Decode, Encode};
 pub use crate::id::SubjectId;
 use crate::time::Timestamp;
 
-/// What is known of a birth date. A year alone is enough for most uses (GDPR Art. 5(1)(c)).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+/// What is known of a birth date: shown by no `Debug`. A year alone is enough for most uses (GDPR Art. 5(1)(c)).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
 pub enum Birth {
     /// Only the year.
     #[n(0)]
@@ -15,6 +15,12 @@ pub enum Birth {
     /// Year, month (1–12) and day (1–31).
     #[n(1)]
     Date(#[n(0)] i16, #[n(1)] u8, #[n(2)] u8),
+}
+
+impl std::fmt::Debug for Birth {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Birth(..)")
+    }
 }
 
 impl Birth {

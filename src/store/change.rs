@@ -33,7 +33,7 @@ pub use register_client::RegisterClient;
 pub use revoke_client::RevokeClient;
 
 use crate::error::StoreError;
-use crate::unit_of_work::{Conn, Entries};
+use crate::unit_of_work::{AtOnce, Conn, Entries};
 
 mod sealed {
     pub trait Sealed {}
@@ -62,6 +62,18 @@ pub trait Change: sealed::Sealed + Sync {
     /// # Errors
     /// Those of the change: then nothing of the unit remains.
     fn apply(&self, conn: &Conn<'_>) -> impl Future<Output = Result<Self::Output, StoreError>> + Send;
+
+    /// Does it, with its ledger entries, as one statement: a unit by itself, in one round trip. `None`: not this one,
+    /// and nothing was written. Only for PostgreSQL and for the writes that everything waits for.
+    ///
+    /// # Errors
+    /// Those of the statement: then nothing of it remains, and the change is applied in the ordinary way.
+    fn at_once(
+        &self,
+        _once: &AtOnce<'_>,
+    ) -> impl Future<Output = Result<Option<Self::Output>, StoreError>> + Send {
+        async { Ok(None) }
+    }
 
     /// What the ledger says of it.
     fn entries(&self, output: &Self::Output) -> Entries;

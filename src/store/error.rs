@@ -103,8 +103,8 @@ fn from_code(code: Option<Cow<'_, str>>, is_unique_violation: bool) -> StoreErro
     match (&*code, sqlite) {
         // BUSY and LOCKED; serialization failure, deadlock, lock not available.
         (_, Some(5 | 6)) | ("40001" | "40P01" | "55P03", None) => StoreError::Busy,
-        // FULL, IOERR, CANTOPEN, READONLY; connection exceptions, shutdown, too many connections, disk full.
-        (_, Some(8 | 10 | 13 | 14)) | ("57P01" | "57P02" | "57P03" | "53100" | "53300", None) => {
+        // READONLY, IOERR, FULL, CANTOPEN; left idle in a transaction, shutdown, disk full, too many connections.
+        (_, Some(8 | 10 | 13 | 14)) | ("25P03" | "57P01" | "57P02" | "57P03" | "53100" | "53300", None) => {
             StoreError::Unavailable
         }
         (code, None) if code.starts_with("08") || code.starts_with("28") => StoreError::Unavailable,

@@ -35,7 +35,11 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn release(&self, job: &str, holder: [u8; 16]) -> Result<(), StoreError> {
-        sql("DELETE FROM lease WHERE job = $1 AND holder = $2").with(job).with_bytes(&holder).execute(self.db()).await?;
+        sql("DELETE FROM lease WHERE job = $1 AND holder = $2")
+            .with(job)
+            .with_bytes(&holder)
+            .execute(self.db())
+            .await?;
         Ok(())
     }
 }

@@ -4,9 +4,9 @@
 //! into the tree, in the one order (sequence, id) that they will always have, and stores the signed checkpoint in the
 //! same transaction. It runs under a row lock, so the tree has one right edge however many gateways try.
 
+use kernel::ledger::Checkpoint;
 use kernel::ledger::note::NoteSigner;
 use kernel::ledger::tree::{Frontier, TreeHash, leaf_hash};
-use kernel::ledger::Checkpoint;
 use kernel::time::Timestamp;
 use sea_orm::ActiveValue::Set;
 use sea_orm::{
@@ -97,7 +97,10 @@ impl Store {
         let Some(checkpoint) = extend(frontier, &entries, origin, signer, now)? else {
             return Ok(None);
         };
-        Entity::insert(checkpoint.clone().into_active()).exec_without_returning(&transaction).await.map_err(from_db)?;
+        Entity::insert(checkpoint.clone().into_active())
+            .exec_without_returning(&transaction)
+            .await
+            .map_err(from_db)?;
         transaction.commit().await.map_err(from_db)?;
         read(checkpoint.0).map(Some)
     }
@@ -236,13 +239,8 @@ async fn entries_after<C: ConnectionTrait>(
         Backend::Sqlite => sql("SELECT sequence, id, entry FROM ledger_entry WHERE (sequence, id) > ($1, $2) \
              AND $4 = 0 ORDER BY sequence, id LIMIT $3"),
     };
-    let rows = statement
-        .with(after.sequence)
-        .with(after.id)
-        .with(i64::from(limit))
-        .with(base)
-        .rows(connection)
-        .await?;
+    let rows =
+        statement.with(after.sequence).with(after.id).with(i64::from(limit)).with(base).rows(connection).await?;
     rows.iter()
         .map(|row| {
             let position = LedgerPosition { sequence: row.get(0)?, id: row.get(1)? };

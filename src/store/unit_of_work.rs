@@ -8,12 +8,14 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
 use kernel::ledger::LedgerEntry;
-use sea_orm::{DatabaseTransaction, SqliteTransactionMode, TransactionOptions, TransactionTrait as _};
+use sea_orm::{
+    DatabaseConnection, DatabaseTransaction, SqliteTransactionMode, TransactionOptions, TransactionTrait as _,
+};
 use tokio::sync::{OnceCell, OwnedSemaphorePermit};
 
 use crate::change::Change;
 use crate::error::{StoreError, from_db};
-use crate::statement::sql;
+use crate::statement::{Statement, sql};
 use crate::{Backend, Store};
 
 /// How often a unit that lost against other writers is run again.
@@ -117,6 +119,55 @@ impl Conn<'_> {
     }
 }
 
+/// The text of a statement that is a unit by itself. It begins with the ledger entries: `$1` is the base of sequences,
+/// `$2` the entries; the rest counts on from `$3`.
+macro_rules! at_once {
+    ($rest:literal) => {
+        concat!(
+            "WITH ledger AS (INSERT INTO ledger_entry (sequence, entry) ",
+            "SELECT $1::bigint + pg_current_xact_id()::text::bigint, entry ",
+            "FROM unnest($2::bytea[]) WITH ORDINALITY AS t (entry, place) ORDER BY place), ",
+            $rest
+        )
+    };
+}
+
+pub(crate) use at_once;
+
+/// What a change writes through that is one statement. The statement is begun with the ledger entries or not at all.
+pub struct AtOnce<'s> {
+    store: &'s Store,
+    base: i64,
+}
+
+impl fmt::Debug for AtOnce<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AtOnce(..)")
+    }
+}
+
+impl AtOnce<'_> {
+    /// To look before writing.
+    pub(crate) fn reader(&self) -> &DatabaseConnection {
+        self.store.db()
+    }
+
+    /// Binds the first two arguments of a statement made with [`at_once!`].
+    pub(crate) fn begin(&self, statement: Statement, entries: Entries) -> Result<Statement, StoreError> {
+        let entries = match entries.0 {
+            Kind::Recorded(entries) => encode(&entries)?,
+            Kind::Unchanged(_) => Vec::new(),
+        };
+        Ok(statement.with(self.base).with(entries))
+    }
+
+    /// Runs it: durable when it returns.
+    pub(crate) async fn finish(&self, statement: Statement) -> Result<(), StoreError> {
+        statement.only_row(self.store.db()).await?;
+        Ok(())
+    }
+}
+
 /// Proof that a unit was committed.
 #[derive(Debug)]
 pub struct Committed(());
@@ -176,7 +227,9 @@ impl Transaction {
         self.inner.commit().await.map_err(from_db)?;
         // The unit is durable: from here on nothing may turn it into an error.
         if self.destroys && !self.store.scrub().await.unwrap_or(false) {
-            tracing::warn!("what was erased is still in the write-ahead log; the next erasure or scrub removes it");
+            tracing::warn!(
+                "what was erased is still in the write-ahead log; the next erasure or scrub removes it"
+            );
         }
         Ok(Committed(()))
     }
@@ -233,6 +286,16 @@ impl Store {
     }
 
     async fn perform_once<C: Change>(&self, change: &C) -> Result<(C::Output, Committed), StoreError> {
+        if self.backend() == Backend::Postgres {
+            let once = AtOnce { store: self, base: self.sequence_base().await? };
+            match change.at_once(&once).await {
+                Ok(Some(output)) => return Ok((output, Committed(()))),
+                Ok(None) => {}
+                // It may have been committed when the answer was lost: only the caller can know what to do.
+                Err(StoreError::Unavailable) => return Err(StoreError::Unavailable),
+                Err(error) => tracing::debug!(change = C::NAME, %error, "not possible as one statement"),
+            }
+        }
         let mut transaction = self.begin().await?;
         match transaction.perform(change).await {
             Ok(output) => Ok((output, transaction.commit().await?)),
@@ -270,12 +333,13 @@ fn pause(attempt: u32) -> Duration {
     Duration::from_micros(bound * 1000 + spread)
 }
 
+fn encode(entries: &[LedgerEntry]) -> Result<Vec<Vec<u8>>, StoreError> {
+    let encoded: Result<_, _> = entries.iter().map(LedgerEntry::to_bytes).collect();
+    encoded.map_err(|_| StoreError::defect("a ledger entry is too long"))
+}
+
 async fn record(conn: &Conn<'_>, entries: &[LedgerEntry]) -> Result<(), StoreError> {
-    let encoded: Vec<Vec<u8>> = entries
-        .iter()
-        .map(LedgerEntry::to_bytes)
-        .collect::<Result<_, _>>()
-        .map_err(|_| StoreError::defect("a ledger entry is too long"))?;
+    let encoded = encode(entries)?;
     let sequence = conn.sequence().await?;
     match conn.backend() {
         Backend::Postgres => {

@@ -75,7 +75,8 @@ fn given(address: &str) -> Server {
         None => (address, String::new()),
     };
     let scheme_ends = base.find("://").map_or(0, |at| at + 3);
-    let server_ends = base.get(scheme_ends..).and_then(|rest| rest.find('/')).map_or(base.len(), |at| scheme_ends + at);
+    let server_ends =
+        base.get(scheme_ends..).and_then(|rest| rest.find('/')).map_or(base.len(), |at| scheme_ends + at);
     Server {
         address: base.get(..server_ends).unwrap_or(base).to_owned(),
         query,
@@ -110,9 +111,11 @@ fn start_once(initdb: &Path, postgres: &Path, psql: &Path) -> Result<Server, Str
         .port();
     let directory = std::env::temp_dir().join(format!("consentry-postgres-{}-{port}", std::process::id()));
     fs::create_dir(&directory).map_err(|error| fail("no directory", error))?;
-    fs::set_permissions(&directory, fs::Permissions::from_mode(0o700)).map_err(|error| fail("no directory", error))?;
+    fs::set_permissions(&directory, fs::Permissions::from_mode(0o700))
+        .map_err(|error| fail("no directory", error))?;
     let script = directory.join("run");
-    fs::write(&script, run_script(&directory, port, initdb, postgres)).map_err(|error| fail("no script", error))?;
+    fs::write(&script, run_script(&directory, port, initdb, postgres))
+        .map_err(|error| fail("no script", error))?;
 
     let mut command = command_as_nobody_special(&directory, &script)?;
     let mut watchdog = command
@@ -135,11 +138,18 @@ fn start_once(initdb: &Path, postgres: &Path, psql: &Path) -> Result<Server, Str
             .status();
         if asked.is_ok_and(|status| status.success()) {
             let made = Mutex::new(0);
-            return Ok(Server { address, query: String::new(), psql: psql.to_owned(), made, _watchdog: Some(watchdog) });
+            return Ok(Server {
+                address,
+                query: String::new(),
+                psql: psql.to_owned(),
+                made,
+                _watchdog: Some(watchdog),
+            });
         }
         if ended {
             break;
         }
+        #[expect(clippy::disallowed_methods, reason = "a server that starts tells nobody when it is ready")]
         thread::sleep(Duration::from_millis(50));
     }
     let log = fs::read_to_string(directory.join("log")).unwrap_or_default();
@@ -181,7 +191,9 @@ fn command_as_nobody_special(directory: &Path, script: &Path) -> Result<Command,
         String::from_utf8(output.stdout).ok()?.trim().parse::<u32>().ok()
     };
     let (Some(user), Some(group)) = (number("-u"), number("-g")) else {
-        return Err("these tests run as root, and PostgreSQL needs a user `postgres` then, which is missing".to_owned());
+        return Err(
+            "these tests run as root, and PostgreSQL needs a user `postgres` then, which is missing".to_owned()
+        );
     };
     for path in [directory, script] {
         chown(path, Some(user), Some(group)).map_err(|error| format!("no directory: {error}"))?;

@@ -49,9 +49,9 @@ impl Gateway {
             }
             Who::Token(token) => reading.bearer(self, token, post),
         };
-        let regime = reading.regime(post.region.as_deref()).or_else(|| {
-            form.and_then(|form| form.default_regime).or(self.settings().default_regime)
-        });
+        let regime = reading
+            .regime(post.region.as_deref())
+            .or_else(|| form.and_then(|form| form.default_regime).or(self.settings().default_regime));
         let attributes = reading.fields(post, form);
         let birth = reading.birth(post, &attributes);
         if !reading.faults.is_empty() {
@@ -63,8 +63,7 @@ impl Gateway {
         let Some(identity) = identity else { return Err(AppError::internal("an identity without a fault")) };
         let receipt = ReceiptId::generate(&*self.inner.entropy);
         let source = source_of(form.map(|form| &form.id))?;
-        let events: Vec<_> =
-            statements.iter().map(|event| (event.kind, event.purpose.clone())).collect();
+        let events: Vec<_> = statements.iter().map(|event| (event.kind, event.purpose.clone())).collect();
         let outcome = Outcome { receipt, recorded_at: now, events: events.clone() };
         let capture = Capture {
             receipt,
@@ -359,6 +358,12 @@ impl<'a> Reading<'a> {
         }
         if !post.fields.is_empty() {
             self.fault("/fields", Code::InvalidField);
+        }
+        if post.birth.is_some() {
+            self.fault("/birth", Code::InvalidField);
+        }
+        if post.region.is_some() {
+            self.fault("/region", Code::InvalidField);
         }
         match gateway.inner.keyring.open_withdrawal_token(token) {
             Ok(subject) => Some(Identity::Bearer(subject)),

@@ -40,8 +40,7 @@ pub(crate) async fn write_captures(
     captures: Vec<Capture>,
     at: Timestamp,
 ) -> Vec<Result<Captured, AppError>> {
-    let change =
-        CaptureConsents { captures, keyring: Arc::clone(keyring), entropy: Arc::clone(entropy), at };
+    let change = CaptureConsents { captures, keyring: Arc::clone(keyring), entropy: Arc::clone(entropy), at };
     let error = match store.perform(&change).await {
         Ok((captured, _committed)) => return captured.into_iter().map(Ok).collect(),
         Err(error) => error,

@@ -1,6 +1,6 @@
 //! Look-ups: a few named persons, by pseudonym, or by identifier for a sender.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kernel::authz::{Authorized, ReadProfiles};
 use kernel::decision::Refusal;
@@ -11,6 +11,8 @@ use kernel::ledger::{AttemptRefusal, RefusedAttempt};
 use kernel::pseudonym::Pseudonym;
 use kernel::recipient::RecipientRole;
 use kernel::subject::SubjectId;
+use store::Store;
+use store::query::SubjectRow;
 
 use super::{ReadyAsk, SharedLog};
 use crate::error::{AppError, Code, Fault};
@@ -44,6 +46,26 @@ impl LookupKeys {
     }
 }
 
+/// Reads the rows of several look-ups in one round trip. A person whom two of them name is read once and given to
+/// both.
+pub(crate) async fn read_rows(
+    store: &Store,
+    asked: Vec<Vec<SubjectId>>,
+) -> Vec<Result<Vec<SubjectRow>, AppError>> {
+    let ids: BTreeSet<SubjectId> = asked.iter().flatten().copied().collect();
+    let ids: Vec<SubjectId> = ids.into_iter().collect();
+    let rows = match store.rows_by_ids(&ids).await {
+        Ok(rows) => rows,
+        Err(error) => {
+            let failed =
+                |_| Err(if error.is_transient() { AppError::Unavailable } else { AppError::internal(&error) });
+            return (0..asked.len()).map(failed).collect();
+        }
+    };
+    let rows: BTreeMap<SubjectId, SubjectRow> = rows.into_iter().map(|row| (row.id, row)).collect();
+    asked.iter().map(|ids| Ok(ids.iter().filter_map(|id| rows.get(id).cloned()).collect())).collect()
+}
+
 impl Gateway {
     /// Looks persons up. Who is unknown, erased, refused or withheld is absent from the answer, all alike.
     ///
@@ -71,7 +93,7 @@ impl Gateway {
         let pull = PullId::generate(&*inner.entropy);
         let subjects = self.subjects_of(ready, &keys).await?;
         let ids: Vec<SubjectId> = subjects.keys().copied().collect();
-        let rows = inner.store.rows_by_ids(&ids).await?;
+        let rows = inner.rows.submit(ids).await?;
         let disclosure = {
             let mut page = Gathering::new(&policy, &inner.keyring, &ready.ask, (pull, 0), self.now());
             for row in &rows {

@@ -38,6 +38,7 @@ pub struct Pull {
     gateway: Gateway,
     ready: ReadyAsk,
     caller: String,
+    pull: PullId,
     state: CursorState,
     order: VisitingOrder,
     /// The next page to begin reading.
@@ -62,7 +63,9 @@ impl Drop for Pull {
 /// Where a pull stands: sealed into its cursor.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct CursorState {
-    pull: PullId,
+    /// What the visiting order was drawn with. Every call of the gateway is a pull of its own in the record, so that
+    /// going on twice from one cursor is two disclosures.
+    order: PullId,
     /// The first ordinal beyond the pull, fixed when it began.
     end: u64,
     /// How many ordinals a range has.
@@ -91,7 +94,7 @@ impl Gateway {
         let state = match from {
             Some(cursor) => self.resume(&caller, &ready, cursor)?,
             None => CursorState {
-                pull: PullId::generate(&*self.inner.entropy),
+                order: PullId::generate(&*self.inner.entropy),
                 end: self.inner.store.max_ordinal().await?.map_or(0, |last| last.saturating_add(1)),
                 range: most.map_or(RANGE, |most| most.clamp(1, RANGE)),
                 page: 0,
@@ -101,9 +104,10 @@ impl Gateway {
             },
         };
         let ranges = u32::try_from(state.end.div_ceil(u64::from(state.range))).map_err(AppError::internal)?;
-        let order = self.inner.keyring.visiting_order(state.pull, ready.recipient(), ranges);
+        let order = self.inner.keyring.visiting_order(state.order, ready.recipient(), ranges);
         let started = state.page;
-        Ok(Pull { gateway: self.clone(), ready, caller, state, order, started, ahead: VecDeque::new() })
+        let pull = PullId::generate(&*self.inner.entropy);
+        Ok(Pull { gateway: self.clone(), ready, caller, pull, state, order, started, ahead: VecDeque::new() })
     }
 
     fn resume(&self, caller: &str, ready: &ReadyAsk, cursor: &str) -> Result<CursorState, AppError> {
@@ -150,7 +154,9 @@ impl Pull {
     pub async fn next(&mut self) -> Option<Result<PulledPage, AppError>> {
         self.read_ahead();
         let (page, task) = self.ahead.pop_front()?;
-        self.read_ahead();
+        if self.state.range >= RANGE {
+            self.read_ahead();
+        }
         Some(self.take(page, task).await)
     }
 
@@ -162,10 +168,12 @@ impl Pull {
 
     /// Starts reading further ranges, as many as may be in work.
     fn read_ahead(&mut self) {
-        while self.ahead.len() < AHEAD {
+        // Who takes small pages takes them one by one: what was read ahead would mostly be thrown away.
+        let most = if self.state.range < RANGE { 1 } else { AHEAD };
+        while self.ahead.len() < most {
             let page = self.started;
             let Some(range) = self.ordinals(page) else { return };
-            let (gateway, ready, pull) = (self.gateway.clone(), self.ready.clone(), self.state.pull);
+            let (gateway, ready, pull) = (self.gateway.clone(), self.ready.clone(), self.pull);
             let task = async move { gateway.gather(&ready, (pull, page), range).await };
             self.ahead.push_back((page, self.gateway.inner.runtime.spawn(task)));
             self.started = self.started.saturating_add(1);
@@ -181,7 +189,7 @@ impl Pull {
         let mut disclosure = task.await.map_err(AppError::internal)??;
         if gateway.now().since_ms(disclosure.record().at) > FRESH_MS {
             let range = self.ordinals(page).ok_or_else(|| AppError::internal("a page without ordinals"))?;
-            disclosure = gateway.gather(&self.ready, (self.state.pull, page), range).await?;
+            disclosure = gateway.gather(&self.ready, (self.pull, page), range).await?;
         }
         let (persons, refused) = (disclosure.record().subjects, disclosure.record().refused.clone());
         let batch = disclosure.release(&SharedLog(&gateway.inner.disclosures)).await?;

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kernel::consent::{ConsentEvent, EventKind, Evidence, Standing};
+use kernel::consent::{ConsentEvent, EventKind, Evidence, GrantStanding, Standing};
 use kernel::decision::permit_access;
 use kernel::disclosure::PersonalCopy;
 use kernel::id::SubjectId;
-use kernel::policy::ValidPolicy;
+use kernel::policy::{PurposeRule, ValidPolicy};
 use kernel::seal::SubjectKey;
 use kernel::time::Timestamp;
 use serde_json::{Value as Json, json};
@@ -25,7 +25,11 @@ pub(super) fn nothing_held(at: Timestamp) -> Json {
 
 impl Gateway {
     /// Everything held of a person; `None` when nothing is.
-    pub(super) async fn copy_document(&self, subject: SubjectId, at: Timestamp) -> Result<Option<Json>, StoreError> {
+    pub(super) async fn copy_document(
+        &self,
+        subject: SubjectId,
+        at: Timestamp,
+    ) -> Result<Option<Json>, StoreError> {
         let store = &self.inner.store;
         let Some(row) = store.rows_by_ids(&[subject]).await?.pop() else { return Ok(None) };
         let events = store.consent_events(subject).await?;
@@ -47,10 +51,10 @@ impl Gateway {
             "subject": subject,
             "identifiers": identifiers.iter().map(|(kind, _)| kind.as_str()).collect::<Vec<_>>(),
             "attributes": attributes(&opened.copy, &policy),
-            "standing": standing(&opened.standing, &policy),
+            "standing": standing(&opened.standing, &policy, at),
             "events": opened.events.iter().map(|(row, event, evidence)| {
                 shown_event(row, event, evidence.as_ref(), &notices)
-            }).collect::<Vec<_>>(),
+            }).chain(expiries(&opened.standing, &policy, at)).collect::<Vec<_>>(),
             "sources": sources,
             "disclosures": self.by_recipient(&disclosures, subject, &policy),
             "controllers": policy.controllers().map(|(id, rule)| json!({
@@ -64,8 +68,7 @@ impl Gateway {
     fn open_rows(&self, row: &SubjectRow, events: &[EventRow], at: Timestamp) -> Result<Opened, StoreError> {
         let tampered = |_| StoreError::Tampered;
         let sealed = row.sealed();
-        let key: SubjectKey =
-            self.inner.keyring.unwrap_key(sealed.id, sealed.wrapped_key).map_err(tampered)?;
+        let key: SubjectKey = self.inner.keyring.unwrap_key(sealed.id, sealed.wrapped_key).map_err(tampered)?;
         let standing = key.open_standing(sealed.standing).map_err(tampered)?;
         let copy = PersonalCopy::open(permit_access(&standing, at), &key, &sealed).map_err(tampered)?;
         let events = events
@@ -163,19 +166,48 @@ fn attributes(copy: &PersonalCopy, policy: &ValidPolicy) -> Json {
         .collect()
 }
 
-fn standing(standing: &Standing, policy: &ValidPolicy) -> Json {
+/// When a grant runs out: what was fixed at capture, or the policy's validity, whichever comes first.
+fn end_of(grant: &GrantStanding, rule: &PurposeRule) -> Timestamp {
+    let validity = rule.validity.after(grant.captured_at);
+    grant.grant.valid_until.map_or(validity, |fixed| fixed.min(validity))
+}
+
+/// The grants that ran out, as events of the history. Nobody writes them down: an expiry is judged at the read.
+fn expiries(standing: &Standing, policy: &ValidPolicy, at: Timestamp) -> Vec<Json> {
+    policy
+        .purposes()
+        .filter_map(|rule| {
+            let end = end_of(standing.effective(&rule.id)?, rule);
+            (end <= at).then(|| {
+                json!({
+                    "event": EventKind::Expired, "purpose": rule.id, "captured_at": end, "received_at": end,
+                    "computed": true,
+                })
+            })
+        })
+        .collect()
+}
+
+fn state(standing: &Standing, rule: &PurposeRule, at: Timestamp) -> &'static str {
+    let known = standing.purpose(&rule.id);
+    let withdrawn = known.and_then(|known| known.withdrawn_at).max(standing.withdrawn_all_at());
+    let refused = known.and_then(|known| known.refused_at);
+    match standing.effective(&rule.id) {
+        Some(grant) if end_of(grant, rule) <= at => "expired",
+        Some(_) => "given",
+        None if withdrawn.is_some() && withdrawn >= refused => "withdrawn",
+        None if refused.is_some() => "refused",
+        None if known.is_some_and(|known| known.requested_at.is_some()) => "requested",
+        None => "not_given",
+    }
+}
+
+fn standing(standing: &Standing, policy: &ValidPolicy, at: Timestamp) -> Json {
     let purposes: Json = policy
         .purposes()
         .map(|rule| {
-            let known = standing.purpose(&rule.id);
             let grant = standing.effective(&rule.id);
-            let state = match (grant, known) {
-                (Some(_), _) => "given",
-                (None, Some(known)) if known.withdrawn_at.is_some() => "withdrawn",
-                (None, Some(known)) if known.refused_at.is_some() => "refused",
-                (None, Some(known)) if known.requested_at.is_some() => "requested",
-                _ => "not_given",
-            };
+            let state = state(standing, rule, at);
             json!({
                 "purpose": rule.id,
                 "title": rule.title,
@@ -184,7 +216,7 @@ fn standing(standing: &Standing, policy: &ValidPolicy) -> Json {
                 "notice": grant.and_then(|grant| grant.grant.notice),
                 "explicit": grant.map(|grant| grant.grant.explicit),
                 "assurance": grant.map(|grant| grant.grant.assurance),
-                "valid_until": grant.map(|grant| rule.validity.after(grant.captured_at)),
+                "valid_until": grant.map(|grant| end_of(grant, rule)),
             })
         })
         .collect();

@@ -11,10 +11,10 @@ use kernel::attribute::{AttributeName, AttributeType};
 use kernel::policy::{FormRule, NoticeText, ValidPolicy};
 
 use super::{PURPOSE, rule};
+use crate::http::negotiate;
 use crate::http::page::{self, Language, escape};
 use crate::http::problem::Problem;
 use crate::http::query::Query;
-use crate::http::negotiate;
 
 /// Shows a form.
 #[utoipa::path(
@@ -47,7 +47,8 @@ fn notice(
 ) -> Result<Arc<NoticeText>, Problem> {
     let texts: Vec<&Arc<NoticeText>> =
         policy.notices().filter(|notice| notice.current && notice.id == rule.notice).collect();
-    let in_locale = |locale: &str| texts.iter().find(|notice| notice.locale == locale).map(|notice| Arc::clone(notice));
+    let in_locale =
+        |locale: &str| texts.iter().find(|notice| notice.locale == locale).map(|notice| Arc::clone(notice));
     if let Some(locale) = locale {
         return in_locale(locale).ok_or_else(|| Problem::fault("/locale", Code::NoticeLocale));
     }
@@ -71,7 +72,8 @@ fn markup(policy: &ValidPolicy, rule: &FormRule, notice: &NoticeText) -> String 
     for field in &rule.fields {
         put_field(&mut main, policy, field);
     }
-    let (legend, about) = (language.say("Your choice", "Ihre Auswahl"), language.say("What you agree to", "Worin Sie einwilligen"));
+    let (legend, about) =
+        (language.say("Your choice", "Ihre Auswahl"), language.say("What you agree to", "Worin Sie einwilligen"));
     let _ = writeln!(main, "<fieldset aria-describedby=\"notice\">\n<legend>{legend}</legend>");
     for purpose in &rule.purposes {
         let title = policy.purpose(purpose).map_or_else(|| purpose.to_string(), |rule| rule.title.clone());

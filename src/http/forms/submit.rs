@@ -145,7 +145,9 @@ impl Inputs {
         let (locale, region) = (self.take("locale").unwrap_or_default(), self.take("region"));
         let mut fields = BTreeMap::new();
         for field in &rule.fields {
-            if let Some(value) = self.take(field.as_str()) {
+            // One input says the region, whether the form keeps it as an attribute or not.
+            let value = if field.as_str() == "region" { region.clone() } else { self.take(field.as_str()) };
+            if let Some(value) = value {
                 fields.insert(field.as_str().to_owned(), value);
             }
         }
@@ -274,7 +276,8 @@ mod tests {
 
     #[actix_web::test]
     async fn both_encodings_say_the_same() {
-        let urlencoded = read("application/x-www-form-urlencoded", "email=a%40b.example&purpose.x=on").await.unwrap();
+        let urlencoded =
+            read("application/x-www-form-urlencoded", "email=a%40b.example&purpose.x=on").await.unwrap();
         let multipart = read(
             "multipart/form-data; boundary=B",
             "--B\r\nContent-Disposition: form-data; name=\"email\"\r\n\r\na@b.example\r\n\

@@ -14,7 +14,7 @@ use crate::http::problem::Problem;
 use crate::http::{body, urlencoded};
 
 /// The most bytes of a token request.
-const MOST_BYTES: usize = 16 * 1024;
+const MOST_BYTES: usize = 64 * 1024;
 
 /// A token request.
 #[derive(Deserialize, ToSchema)]
@@ -39,7 +39,7 @@ pub(crate) struct TokenRequestBody {
 #[derive(Serialize, ToSchema)]
 #[schema(as = Token, example = json!({
     "access_token": "eyJ0eXAiOiJhdCtqd3QiLCJhbGciOiJFZERTQSJ9.e30.c2ln", "token_type": "Bearer", "expires_in": 900,
-    "scope": "profiles:read purpose:segmentation"
+    "scope": "profiles:read purpose:profiling_segmentation"
 }))]
 pub(crate) struct TokenBody {
     /// The token.
@@ -109,12 +109,14 @@ pub async fn handler(
 }
 
 fn present(token: IssuedToken) -> HttpResponse {
-    HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).insert_header((PRAGMA, "no-cache")).json(TokenBody {
-        access_token: token.access_token,
-        token_type: "Bearer",
-        expires_in: token.expires_in,
-        scope: token.scope,
-    })
+    HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).insert_header((PRAGMA, "no-cache")).json(
+        TokenBody {
+            access_token: token.access_token,
+            token_type: "Bearer",
+            expires_in: token.expires_in,
+            scope: token.scope,
+        },
+    )
 }
 
 impl Denial {
@@ -217,7 +219,9 @@ fn grant(basic: Option<Credentials>, parameters: &Parameters) -> Result<Grant, D
             return Err(Denial::invalid_request("two clients are named"));
         }
         (Some((client, secret)), _, None) => Grant { client, secret, is_basic: true },
-        (None, Some(id), Some(secret)) => Grant { client: id.to_owned(), secret: secret.to_owned(), is_basic: false },
+        (None, Some(id), Some(secret)) => {
+            Grant { client: id.to_owned(), secret: secret.to_owned(), is_basic: false }
+        }
         (None, _, _) => return Err(Denial::invalid_client(false)),
     };
     match parameters.get("grant_type") {
@@ -241,11 +245,13 @@ mod tests {
     use super::*;
 
     fn outcome(authorization: Option<&str>, form: &str) -> Result<(String, String), &'static str> {
-        let mut request = TestRequest::default().insert_header((CONTENT_TYPE, "application/x-www-form-urlencoded"));
+        let mut request =
+            TestRequest::default().insert_header((CONTENT_TYPE, "application/x-www-form-urlencoded"));
         if let Some(value) = authorization {
             request = request.insert_header((AUTHORIZATION, value));
         }
-        let (basic, parameters) = read(&request.to_http_request(), form.as_bytes()).map_err(|denial| denial.error)?;
+        let (basic, parameters) =
+            read(&request.to_http_request(), form.as_bytes()).map_err(|denial| denial.error)?;
         grant(basic, &parameters).map(|grant| (grant.client, grant.secret)).map_err(|denial| denial.error)
     }
 
@@ -268,7 +274,10 @@ mod tests {
     fn a_request_that_is_not_clear_is_refused() {
         let header = format!("Basic {}", STANDARD.encode("shop:x"));
         let header = Some(header.as_str());
-        assert_eq!(outcome(header, "grant_type=client_credentials&scope=a&scope=b").unwrap_err(), "invalid_request");
+        assert_eq!(
+            outcome(header, "grant_type=client_credentials&scope=a&scope=b").unwrap_err(),
+            "invalid_request"
+        );
         assert_eq!(outcome(header, "grant_type=password").unwrap_err(), "unsupported_grant_type");
         assert_eq!(outcome(header, "grant_type=").unwrap_err(), "invalid_request");
         assert_eq!(outcome(header, "a=%ff").unwrap_err(), "invalid_request");

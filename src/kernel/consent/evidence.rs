@@ -65,7 +65,7 @@ pub enum Presentation {
 }
 
 /// The evidence of one post. Sealed at rest with the event.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Evidence {
     /// What the person did.
     #[n(0)]
@@ -97,6 +97,18 @@ pub struct Evidence {
     /// The page, without query and fragment.
     #[n(9)]
     pub page: Option<String>,
+}
+
+impl std::fmt::Debug for Evidence {
+    /// Without the free texts: labels, statement and page.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Evidence")
+            .field("action", &self.action)
+            .field("preselected", &self.preselected)
+            .field("presentation", &self.presentation)
+            .field("conditional_on_service", &self.conditional_on_service)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why a post is no consent at all and is turned away.
@@ -144,9 +156,28 @@ impl Evidence {
 /// Whether a label says no plainly. "Ask me later" and "More information" do not (11 CCR §7004(a)).
 fn declines(label: &str) -> bool {
     const PLAIN: &[&str] = &[
-        "no", "no thanks", "no, thanks", "no thank you", "decline", "decline all", "reject", "reject all", "refuse",
-        "deny", "do not allow", "don't allow", "disagree", "nein", "nein danke", "ablehnen", "alle ablehnen", "non",
-        "refuser", "tout refuser", "rechazar", "rifiuta",
+        "no",
+        "no thanks",
+        "no, thanks",
+        "no thank you",
+        "decline",
+        "decline all",
+        "reject",
+        "reject all",
+        "refuse",
+        "deny",
+        "do not allow",
+        "don't allow",
+        "disagree",
+        "nein",
+        "nein danke",
+        "ablehnen",
+        "alle ablehnen",
+        "non",
+        "refuser",
+        "tout refuser",
+        "rechazar",
+        "rifiuta",
     ];
     let label = label.trim().to_lowercase();
     PLAIN.contains(&label.as_str())
@@ -180,7 +211,8 @@ mod tests {
 
     #[test]
     fn cap_10_and_12_closing_or_leaving_is_no_consent() {
-        for action in [Action::CloseBanner, Action::Hover, Action::Mute, Action::NavigateAway, Action::AcceptTerms] {
+        for action in [Action::CloseBanner, Action::Hover, Action::Mute, Action::NavigateAway, Action::AcceptTerms]
+        {
             assert_eq!(Evidence { action, ..ticked() }.check(), Err(EvidenceFault::NotAffirmative));
         }
     }

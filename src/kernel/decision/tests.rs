@@ -165,7 +165,8 @@ fn history(random: &mut Random) -> Vec<ConsentEvent> {
     let count = random.below(9);
     let mut received = 1_000 * DAY;
     let mut events = Vec::new();
-    let regimes = ["EU_GDPR:DE", "EU_GDPR:AT", "UK_GDPR", "US_CA", "US_OTHER:MD", "US_OTHER:CO", "CA_CASL", "UNKNOWN"];
+    let regimes =
+        ["EU_GDPR:DE", "EU_GDPR:AT", "UK_GDPR", "US_CA", "US_OTHER:MD", "US_OTHER:CO", "CA_CASL", "UNKNOWN"];
     for _ in 0..random.below(3) {
         let mut event = ConsentEvent::new(EventKind::RegimeDeclared, None, at(received), at(received));
         event.regime = Some(random.pick(&regimes).parse().unwrap());
@@ -211,7 +212,11 @@ fn history(random: &mut Random) -> Vec<ConsentEvent> {
                     Assurance::Authenticated,
                 ]),
                 explicit: random.one_in(2),
-                controllers: if random.one_in(5) { vec![name("network")] } else { vec![name("shop"), name("network")] },
+                controllers: if random.one_in(5) {
+                    vec![name("network")]
+                } else {
+                    vec![name("shop"), name("network")]
+                },
                 valid_until: random.one_in(5).then(|| at(received + 90 * DAY)),
             });
         }
@@ -270,7 +275,10 @@ mod naive {
             grants.sort_by_key(|event| {
                 let grant = event.grant.as_ref().unwrap();
                 let end = grant.valid_until.unwrap_or(at(i64::MAX));
-                (event.captured_at, std::cmp::Reverse((grant.assurance, grant.explicit, grant.purpose_version, end)))
+                (
+                    event.captured_at,
+                    std::cmp::Reverse((grant.assurance, grant.explicit, grant.purpose_version, end)),
+                )
             });
             grants.pop()
         }
@@ -281,7 +289,8 @@ mod naive {
         }
 
         fn regimes(&self) -> Vec<Regime> {
-            let mut regimes: Vec<_> = self.of(EventKind::RegimeDeclared).filter_map(|event| event.regime).collect();
+            let mut regimes: Vec<_> =
+                self.of(EventKind::RegimeDeclared).filter_map(|event| event.regime).collect();
             regimes.sort_unstable();
             regimes.dedup();
             if regimes.len() > 1 {
@@ -469,7 +478,11 @@ mod naive {
                 _ if out => Err(Refusal::OptedOut),
                 Mode::OptIn => self.given().map(drop),
                 Mode::ExplicitOptIn => {
-                    if self.given()?.explicit { Ok(()) } else { Err(Refusal::Sensitive) }
+                    if self.given()?.explicit {
+                        Ok(())
+                    } else {
+                        Err(Refusal::Sensitive)
+                    }
                 }
                 Mode::OptInOrSoft => match (self.given(), weaker(EventKind::SoftOptInBasis)) {
                     (Ok(_), _) => Ok(()),
@@ -517,8 +530,24 @@ fn the_decision_agrees_with_a_naive_reading_of_the_law() {
     }
     // A generator that never reaches a rule tests nothing.
     for outcome in [
-        "permit", "restricted", "objected", "minimisation", "recipient", "minor", "sensitive", "no_consent", "pending",
-        "withdrawn", "refused", "expired", "reconsent", "invalid", "controller", "assurance", "opted_out", "forbidden",
+        "permit",
+        "restricted",
+        "objected",
+        "minimisation",
+        "recipient",
+        "minor",
+        "sensitive",
+        "no_consent",
+        "pending",
+        "withdrawn",
+        "refused",
+        "expired",
+        "reconsent",
+        "invalid",
+        "controller",
+        "assurance",
+        "opted_out",
+        "forbidden",
     ] {
         assert!(outcomes.get(outcome).copied().unwrap_or_default() > cases / 10_000, "{outcome}: {outcomes:?}");
     }

@@ -2,10 +2,10 @@
 
 use roaring::RoaringTreemap;
 
+use super::Disclosure;
 use super::batch::{Column, PermittedBatch};
 use super::minimise::{Served, minimise};
 use super::record::DisclosureRecord;
-use super::Disclosure;
 use crate::attribute::{LIFECYCLE_STAGES, ServedForm};
 use crate::decision::{Ask, Decision, Permit, Refusal, decide};
 use crate::id::PullId;
@@ -169,7 +169,9 @@ impl<'a> Gathering<'a> {
                 let asked = self.ask.plan.attributes.get(*at)?;
                 let form = asked.rule.as_ref()?.served.as_ref()?;
                 let values = order.iter().map(|(_, _, row)| {
-                    cells.get_mut(row * width + column).map_or(Served::Null, |cell| std::mem::replace(cell, Served::Null))
+                    cells
+                        .get_mut(row * width + column)
+                        .map_or(Served::Null, |cell| std::mem::replace(cell, Served::Null))
                 });
                 Some((asked.name.clone(), build(form, values)))
             })
@@ -279,7 +281,9 @@ fn build(form: &ServedForm, values: impl Iterator<Item = Served>) -> Column {
         ),
         ServedForm::ManyOf { labels } => Column::LabelLists {
             labels: labels.clone(),
-            codes: values.map(|served| if let Served::Codes(codes) = served { Some(codes) } else { None }).collect(),
+            codes: values
+                .map(|served| if let Served::Codes(codes) = served { Some(codes) } else { None })
+                .collect(),
         },
         ServedForm::Plain => Column::Texts(
             values.map(|served| if let Served::Text(text) = served { Some(text) } else { None }).collect(),

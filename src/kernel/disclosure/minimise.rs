@@ -191,7 +191,8 @@ mod tests {
     fn a_customer_passes_through_the_stages() {
         let form = ServedForm::Lifecycle { new_days: 60, at_risk_days: 90, lapsed_days: 365 };
         let stage = |days: &[i32], today| {
-            code(&form, &purchases(days), day(today)).and_then(|code| LIFECYCLE_STAGES.get(usize::from(code)).copied())
+            code(&form, &purchases(days), day(today))
+                .and_then(|code| LIFECYCLE_STAGES.get(usize::from(code)).copied())
         };
         assert_eq!(stage(&[], 100), None);
         assert_eq!(stage(&[100], 120), Some("new"));

@@ -59,10 +59,10 @@ pub enum LedgerEvent {
         /// For what.
         #[n(3)]
         purpose: Purpose,
-        /// The attributes that were released for at least one person.
+        /// The attributes that the policy opened to this recipient for this purpose; a person without a value has none.
         #[n(4)]
         attributes: Vec<AttributeName>,
-        /// The attributes that were asked for and released for nobody.
+        /// The attributes that were asked for and that the policy withholds for this purpose.
         #[n(5)]
         withheld: Vec<AttributeName>,
         /// The policy that decided.

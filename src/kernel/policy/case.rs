@@ -12,9 +12,7 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
-use super::document::{
-    self, Kind, Names, Place, Placed, PolicyFault, PolicySource, PolicySources, Table, Tables,
-};
+use super::document::{self, Kind, Names, Place, Placed, PolicyFault, PolicySource, PolicySources, Table, Tables};
 use super::{PurposeRule, ValidPolicy};
 use crate::attribute::AttributeName;
 use crate::consent::{Assurance, ConsentEvent, EventKind, Grant, Standing};
@@ -417,10 +415,7 @@ impl Reader {
         let year = text.parse::<i16>().ok().filter(|year| (1900..2100).contains(year)).map(Birth::Year);
         let birth = year.or_else(|| text.parse::<Date>().ok().map(Birth::from_date));
         if birth.is_none() {
-            self.fault(
-                place.at(&written.span()),
-                "a birth is a date such as 2011-05-01 or a year such as 2011",
-            );
+            self.fault(place.at(&written.span()), "a birth is a date such as 2011-05-01 or a year such as 2011");
         }
         birth
     }
@@ -450,8 +445,7 @@ impl Script<'_> {
                 Err(fault) => faults.push(fault),
             }
         }
-        let asks: Vec<_> =
-            self.expectations.iter().map(|expected| (expected, expected.ask(policy))).collect();
+        let asks: Vec<_> = self.expectations.iter().map(|expected| (expected, expected.ask(policy))).collect();
         faults.extend(asks.iter().filter_map(|(_, ask)| ask.as_ref().err().cloned()));
         if !faults.is_empty() {
             return Err(faults);
@@ -525,10 +519,7 @@ impl ScriptedEvent<'_> {
         };
         Ok(Grant {
             notice: notice.map(|notice| notice.digest),
-            purpose_version: document
-                .purpose_version
-                .as_ref()
-                .map_or(rule.version, |version| *version.get_ref()),
+            purpose_version: document.purpose_version.as_ref().map_or(rule.version, |version| *version.get_ref()),
             assurance: match &document.assurance {
                 Some(assurance) => *assurance.get_ref(),
                 None => rule.assurance.max(Assurance::Form),
@@ -557,8 +548,7 @@ impl Expectation<'_> {
     /// What is asked where the case lists nothing: all that the contract holds for the purpose; tagged
     /// attributes only where the purpose is itself sensitive.
     fn contract(&self, policy: &ValidPolicy) -> Vec<AttributeName> {
-        let (Some(recipient), Some(purpose)) =
-            (policy.recipient(&self.recipient), policy.purpose(&self.purpose))
+        let (Some(recipient), Some(purpose)) = (policy.recipient(&self.recipient), policy.purpose(&self.purpose))
         else {
             return Vec::new();
         };

@@ -475,10 +475,7 @@ impl<'a> Documents<'a> {
 }
 
 /// Parses a document; `None` after a syntax fault, of which all that can be told apart are reported.
-pub(super) fn parse<'a>(
-    source: &'a PolicySource,
-    faults: &mut Vec<PolicyFault>,
-) -> Option<Spanned<DeTable<'a>>> {
+pub(super) fn parse<'a>(source: &'a PolicySource, faults: &mut Vec<PolicyFault>) -> Option<Spanned<DeTable<'a>>> {
     let start = Place::start(source);
     if source.text.len() > MAX_DOCUMENT_BYTES {
         let message = format!("a document has at most {MAX_DOCUMENT_BYTES} bytes");

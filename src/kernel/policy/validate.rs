@@ -97,9 +97,7 @@ impl Check<'_> {
             let contact = self.line(table.place, contact, "contact");
             let officer = self.line(table.place, officer, "officer");
             let Some(id) = self.new_key(table.place, id, &rules) else { continue };
-            if let (Some(name), Some(address), Some(contact), Some(officer)) =
-                (name, address, contact, officer)
-            {
+            if let (Some(name), Some(address), Some(contact), Some(officer)) = (name, address, contact, officer) {
                 rules.insert(id, ControllerRule { name, address, contact, officer });
             }
         }

@@ -182,9 +182,7 @@ pub fn merge_record(stored: &[u8], updates: &[SealedAttribute]) -> Result<Vec<u8
     pack(&entries).map_err(|_| SealError)
 }
 
-fn pack(
-    entries: &[RecordEntry<'_>],
-) -> Result<Vec<u8>, minicbor::encode::Error<std::convert::Infallible>> {
+fn pack(entries: &[RecordEntry<'_>]) -> Result<Vec<u8>, minicbor::encode::Error<std::convert::Infallible>> {
     let mut bytes = vec![FORMAT];
     let mut encoder = Encoder::new(&mut bytes);
     encoder.array(entries.len() as u64)?;

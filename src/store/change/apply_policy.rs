@@ -37,7 +37,8 @@ impl Change for ApplyPolicy {
 
     async fn apply(&self, conn: &Conn<'_>) -> Result<bool, StoreError> {
         let version = self.version.as_bytes().to_vec();
-        let current = policy_current::Entity::find_by_id(policy_current::SLOT).one(conn.raw()).await.map_err(from_db)?;
+        let current =
+            policy_current::Entity::find_by_id(policy_current::SLOT).one(conn.raw()).await.map_err(from_db)?;
         if current.is_some_and(|current| current.version == version) {
             return Ok(false);
         }
@@ -48,7 +49,11 @@ impl Change for ApplyPolicy {
             applied_at: Set(self.at.as_millis()),
             documents: Set(documents),
         };
-        policy_version::Entity::insert(row).on_conflict_do_nothing().exec_without_returning(conn.raw()).await.map_err(from_db)?;
+        policy_version::Entity::insert(row)
+            .on_conflict_do_nothing()
+            .exec_without_returning(conn.raw())
+            .await
+            .map_err(from_db)?;
         let row = policy_current::ActiveModel {
             slot: Set(policy_current::SLOT),
             version: Set(version),
@@ -87,7 +92,11 @@ impl ApplyPolicy {
             first_used_at: Set(self.at.as_millis()),
         };
         // The digest names the text, so what is there is the same.
-        notice::Entity::insert(row).on_conflict_do_nothing().exec_without_returning(conn.raw()).await.map_err(from_db)?;
+        notice::Entity::insert(row)
+            .on_conflict_do_nothing()
+            .exec_without_returning(conn.raw())
+            .await
+            .map_err(from_db)?;
         Ok(())
     }
 }

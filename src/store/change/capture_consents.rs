@@ -10,9 +10,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use kernel::attribute::{AttributeName, Value};
-use kernel::consent::{ConsentEvent, Evidence};
+use kernel::consent::{ConsentEvent, EventKind, Evidence};
 use kernel::entropy::Entropy;
 use kernel::id::{LedgerRef, ReceiptId};
+use kernel::identifier::SuppressionFingerprint;
 use kernel::ledger::{LedgerEntry, LedgerEvent};
 use kernel::purpose::Purpose;
 use kernel::seal::Keyring;
@@ -20,12 +21,12 @@ use kernel::source::SourceId;
 use kernel::subject::SubjectId;
 use kernel::time::Timestamp;
 
-use super::crowd::Crowd;
+use super::crowd::{Crowd, find_suppressed};
 use super::{Change, Identified, sealed};
 use crate::Backend;
 use crate::error::StoreError;
 use crate::statement::{Row, sql};
-use crate::unit_of_work::{Conn, Entries, Unchanged};
+use crate::unit_of_work::{AtOnce, Conn, Entries, Unchanged};
 
 /// A batch of posts.
 pub struct CaptureConsents {
@@ -118,6 +119,8 @@ pub enum Captured {
     KeyReused,
     /// The person it named is not here. Nothing was stored.
     NoSuchSubject,
+    /// It was captured before its person was erased, and came late or again. Nothing was stored.
+    Outdated,
     /// Its identifiers belong to two persons. Nothing was stored.
     Ambiguous,
 }
@@ -142,7 +145,10 @@ enum Plan {
     Record(SubjectId),
     Done(Captured),
     /// It repeats the key of an earlier capture of this batch.
-    Repeats { first: usize, same_request: bool },
+    Repeats {
+        first: usize,
+        same_request: bool,
+    },
 }
 
 impl sealed::Sealed for CaptureConsents {}
@@ -158,15 +164,18 @@ impl Change for CaptureConsents {
             CaptureSubject::Known(_) => None,
         });
         let mut crowd = Crowd::find(conn, (&self.keyring, &*self.entropy), self.at, who).await?;
-        let (plans, identified, named) = self.plan(&mut crowd, &used);
-        crowd.lock(&identified, &named).await?;
+        let erased = self.find_erased(conn, &crowd).await?;
+        let (plans, identified, named) = self.plan(&mut crowd, &used, &erased);
+        crowd.lock(conn, &identified, &named).await?;
 
         let mut outcomes: Vec<Captured> = Vec::with_capacity(plans.len());
         let mut claims = Vec::new();
         for (capture, plan) in self.captures.iter().zip(plans) {
             let outcome = match plan {
                 Plan::Done(outcome) => outcome,
-                Plan::Repeats { first, same_request } => repetition(&self.captures, &outcomes, first, same_request),
+                Plan::Repeats { first, same_request } => {
+                    repetition(&self.captures, &outcomes, first, same_request)
+                }
                 Plan::Record(subject) if !crowd.has(subject) => Captured::NoSuchSubject,
                 Plan::Record(subject) => {
                     let recorded = record(&mut crowd, subject, capture)?;
@@ -176,9 +185,35 @@ impl Change for CaptureConsents {
             };
             outcomes.push(outcome);
         }
-        crowd.write().await?;
+        crowd.write(conn).await?;
         self.claim(conn, claims).await?;
         Ok(outcomes)
+    }
+
+    /// New persons only, and no keys to claim: the common case of a form, and the one that is worth a statement.
+    async fn at_once(&self, once: &AtOnce<'_>) -> Result<Option<Self::Output>, StoreError> {
+        let mut strangers = Vec::with_capacity(self.captures.len());
+        for capture in &self.captures {
+            match &capture.who {
+                CaptureSubject::Identified(who) if capture.idempotency.is_none() => strangers.push(who),
+                _ => return Ok(None),
+            }
+        }
+        if self.any_known(once, &strangers).await? {
+            return Ok(None);
+        }
+        let mut crowd = Crowd::of_strangers((&self.keyring, &*self.entropy), self.at);
+        let subjects: Option<Vec<_>> = strangers.iter().map(|who| crowd.resolve(who)).collect();
+        let Some(subjects) = subjects else { return Ok(None) };
+        crowd.welcome()?;
+        let outcomes = self
+            .captures
+            .iter()
+            .zip(subjects)
+            .map(|(capture, subject)| Ok(Captured::Recorded(record(&mut crowd, subject, capture)?)));
+        let outcomes: Vec<_> = outcomes.collect::<Result<_, StoreError>>()?;
+        crowd.write_at_once(once, self.entries(&outcomes)).await?;
+        Ok(Some(outcomes))
     }
 
     fn entries(&self, output: &Self::Output) -> Entries {
@@ -221,7 +256,7 @@ fn record(crowd: &mut Crowd<'_>, subject: SubjectId, capture: &Capture) -> Resul
 fn repetition(captures: &[Capture], outcomes: &[Captured], first: usize, same_request: bool) -> Captured {
     let claim = captures.get(first).and_then(|capture| capture.idempotency.as_ref());
     match (outcomes.get(first), claim) {
-        (Some(Captured::Recorded(_)), _) if !same_request => Captured::KeyReused,
+        _ if !same_request => Captured::KeyReused,
         (Some(Captured::Recorded(recorded)), Some(claim)) => {
             Captured::Replayed { subject: Some(recorded.subject), outcome: claim.outcome.clone() }
         }
@@ -242,6 +277,7 @@ impl CaptureConsents {
         &self,
         crowd: &mut Crowd<'_>,
         used: &HashMap<(String, [u8; 32]), UsedKey>,
+        erased: &HashMap<SuppressionFingerprint, Timestamp>,
     ) -> (Vec<Plan>, BTreeSet<SubjectId>, BTreeSet<SubjectId>) {
         let (mut identified, mut named) = (BTreeSet::new(), BTreeSet::new());
         let mut claimed: HashMap<_, (usize, &[u8; 32])> = HashMap::new();
@@ -266,6 +302,9 @@ impl CaptureConsents {
                     named.insert(*subject);
                     Plan::Record(*subject)
                 }
+                CaptureSubject::Identified(who) if !crowd.knows(who) && self.is_outdated(capture, who, erased) => {
+                    Plan::Done(Captured::Outdated)
+                }
                 CaptureSubject::Identified(who) => match crowd.resolve(who) {
                     Some(subject) => {
                         identified.insert(subject);
@@ -276,6 +315,57 @@ impl CaptureConsents {
             });
         }
         (plans, identified, named)
+    }
+
+    /// Whether one of these is known, or was and is suppressed.
+    async fn any_known(&self, once: &AtOnce<'_>, who: &[&Identified]) -> Result<bool, StoreError> {
+        let fingerprints =
+            who.iter().flat_map(|who| &who.fingerprints).map(|(_, print)| print.as_bytes().to_vec());
+        let marks = who.iter().flat_map(|who| self.marks(who)).map(|mark| mark.as_bytes().to_vec());
+        let found = sql("SELECT EXISTS (SELECT FROM subject_identifier WHERE fingerprint = ANY($1::bytea[])) \
+             OR EXISTS (SELECT FROM suppression WHERE fingerprint = ANY($2::bytea[]))")
+        .with(fingerprints.collect::<Vec<_>>())
+        .with(marks.collect::<Vec<_>>())
+        .only_row(once.reader())
+        .await?;
+        found.get(0)
+    }
+
+    /// When those were erased whom the batch would bring back.
+    async fn find_erased(
+        &self,
+        conn: &Conn<'_>,
+        crowd: &Crowd<'_>,
+    ) -> Result<HashMap<SuppressionFingerprint, Timestamp>, StoreError> {
+        let strangers = self.captures.iter().filter_map(|capture| match &capture.who {
+            CaptureSubject::Identified(who) if !crowd.knows(who) => Some(who),
+            _ => None,
+        });
+        let marks: BTreeSet<_> = strangers.flat_map(|who| self.marks(who)).collect();
+        find_suppressed(conn, &marks).await
+    }
+
+    fn marks<'a>(&'a self, who: &'a Identified) -> impl Iterator<Item = SuppressionFingerprint> + 'a {
+        who.fingerprints.iter().map(|(_, fingerprint)| self.keyring.suppression_of(fingerprint))
+    }
+
+    /// Whether everything a post says was captured before its person was erased: an erasure is not undone by a post
+    /// that was on its way (CAP-19); a fresh act of the person's own is another matter (ERA-16).
+    fn is_outdated(
+        &self,
+        capture: &Capture,
+        who: &Identified,
+        erased: &HashMap<SuppressionFingerprint, Timestamp>,
+    ) -> bool {
+        let since =
+            (!erased.is_empty()).then(|| self.marks(who).filter_map(|mark| erased.get(&mark)).max()).flatten();
+        let acted = capture
+            .events
+            .iter()
+            .filter(|event| !matches!(event.kind, EventKind::RegimeDeclared | EventKind::BirthDeclared))
+            .map(|event| event.captured_at)
+            .max();
+        since.is_some_and(|since| acted.is_none_or(|acted| acted <= *since))
     }
 
     async fn find_used_keys(&self, conn: &Conn<'_>) -> Result<HashMap<(String, [u8; 32]), UsedKey>, StoreError> {

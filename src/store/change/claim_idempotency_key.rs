@@ -24,19 +24,20 @@ impl Change for ClaimIdempotencyKey {
 
     async fn apply(&self, conn: &Conn<'_>) -> Result<(), StoreError> {
         let claim = &self.claim;
-        let claimed = sql("INSERT INTO idempotency_key AS k (scope, key, request, outcome, created_at, expires_at) \
+        let claimed =
+            sql("INSERT INTO idempotency_key AS k (scope, key, request, outcome, created_at, expires_at) \
              VALUES ($1, $2, $3, $4, $5, $6) \
              ON CONFLICT (scope, key) DO UPDATE SET request = excluded.request, subject_id = NULL, \
                  outcome = excluded.outcome, created_at = excluded.created_at, expires_at = excluded.expires_at \
              WHERE k.expires_at <= $5")
-        .with(claim.scope.as_str())
-        .with_bytes(&claim.key)
-        .with_bytes(&claim.request)
-        .with(claim.outcome.clone())
-        .with(self.at.as_millis())
-        .with(claim.expires_at.as_millis())
-        .execute(conn.raw())
-        .await?;
+            .with(claim.scope.as_str())
+            .with_bytes(&claim.key)
+            .with_bytes(&claim.request)
+            .with(claim.outcome.clone())
+            .with(self.at.as_millis())
+            .with(claim.expires_at.as_millis())
+            .execute(conn.raw())
+            .await?;
         if claimed == 1 { Ok(()) } else { Err(StoreError::Conflict) }
     }
 

@@ -3,7 +3,7 @@
 //! PostgreSQL gets a fixed number of statements a batch, each with arrays; SQLite, which has no network to cross,
 //! gets one a row.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use kernel::attribute::{AttributeName, Value};
 use kernel::consent::{ConsentEvent, EventKind, Evidence, Standing};
@@ -19,8 +19,8 @@ use kernel::time::Timestamp;
 
 use crate::Backend;
 use crate::error::StoreError;
-use crate::statement::{Row, sql};
-use crate::unit_of_work::Conn;
+use crate::statement::{Row, Statement, sql};
+use crate::unit_of_work::{AtOnce, Conn, Entries, at_once};
 
 /// A person as a form or a source knows them.
 #[derive(Debug, Clone)]
@@ -35,7 +35,6 @@ pub struct Identified {
 
 /// Where everything of a batch comes together.
 pub(super) struct Crowd<'c> {
-    conn: &'c Conn<'c>,
     keyring: &'c Keyring,
     entropy: &'c dyn Entropy,
     at: Timestamp,
@@ -70,7 +69,7 @@ struct SealedEvent {
 impl<'c> Crowd<'c> {
     /// Begins a batch by looking up all of its fingerprints.
     pub(super) async fn find(
-        conn: &'c Conn<'c>,
+        conn: &Conn<'_>,
         (keyring, entropy): (&'c Keyring, &'c dyn Entropy),
         at: Timestamp,
         who: impl Iterator<Item = &Identified>,
@@ -78,17 +77,21 @@ impl<'c> Crowd<'c> {
         let fingerprints: BTreeSet<Fingerprint> =
             who.flat_map(|who| who.fingerprints.iter().map(|(_, fingerprint)| *fingerprint)).collect();
         let known = find_subjects(conn, &fingerprints).await?;
-        Ok(Self {
-            conn,
+        Ok(Self { known, ..Self::of_strangers((keyring, entropy), at) })
+    }
+
+    /// Begins a batch of persons of whom nobody is known.
+    pub(super) fn of_strangers((keyring, entropy): (&'c Keyring, &'c dyn Entropy), at: Timestamp) -> Self {
+        Self {
             keyring,
             entropy,
             at,
-            known,
+            known: HashMap::new(),
             links: BTreeMap::new(),
             fresh: BTreeMap::new(),
             members: BTreeMap::new(),
             events: Vec::new(),
-        })
+        }
     }
 
     /// Whether one of the person's fingerprints is known.
@@ -122,13 +125,14 @@ impl<'c> Crowd<'c> {
     /// `named` may not exist.
     pub(super) async fn lock(
         &mut self,
+        conn: &Conn<'_>,
         identified: &BTreeSet<SubjectId>,
         named: &BTreeSet<SubjectId>,
     ) -> Result<(), StoreError> {
-        self.link().await?;
+        self.link(conn).await?;
         let stored: BTreeSet<SubjectId> =
             identified.union(named).filter(|subject| !self.fresh.contains_key(subject)).copied().collect();
-        for row in lock_subjects(self.conn, &stored).await? {
+        for row in lock_subjects(conn, &stored).await? {
             let id = SubjectId::from_bytes(row.bytes(0)?);
             let key = self.keyring.unwrap_key(id, &row.get::<Vec<u8>>(2)?).map_err(|_| StoreError::Tampered)?;
             let standing = key.open_standing(&row.get::<Vec<u8>>(3)?).map_err(|_| StoreError::Tampered)?;
@@ -143,6 +147,13 @@ impl<'c> Crowd<'c> {
             };
             self.members.insert(id, member);
         }
+        self.welcome()?;
+        // Somebody was erased between being found and being locked: found anew, they are not there.
+        if identified.iter().all(|id| self.members.contains_key(id)) { Ok(()) } else { Err(StoreError::Busy) }
+    }
+
+    /// Gives the new ones their keys.
+    pub(super) fn welcome(&mut self) -> Result<(), StoreError> {
         for (id, ledger_ref) in std::mem::take(&mut self.fresh) {
             let (key, wrapped) = self
                 .keyring
@@ -159,13 +170,12 @@ impl<'c> Crowd<'c> {
             };
             self.members.insert(id, member);
         }
-        // Somebody was erased between being found and being locked: found anew, they are not there.
-        if identified.iter().all(|id| self.members.contains_key(id)) { Ok(()) } else { Err(StoreError::Busy) }
+        Ok(())
     }
 
     /// Adds fingerprints. When another batch added one of them first, everything is begun anew and finds its subject.
-    async fn link(&self) -> Result<(), StoreError> {
-        let added = match self.conn.backend() {
+    async fn link(&self, conn: &Conn<'_>) -> Result<(), StoreError> {
+        let added = match conn.backend() {
             _ if self.links.is_empty() => 0,
             Backend::Postgres => {
                 let (mut fingerprints, mut kinds, mut subjects) = (Vec::new(), Vec::new(), Vec::new());
@@ -182,7 +192,7 @@ impl<'c> Crowd<'c> {
                 .with(fingerprints)
                 .with(kinds)
                 .with(subjects)
-                .execute(self.conn.raw())
+                .execute(conn.raw())
                 .await?
             }
             Backend::Sqlite => {
@@ -194,7 +204,7 @@ impl<'c> Crowd<'c> {
                     .with(kind.as_str())
                     .with_bytes(subject.as_bytes())
                     .with(self.at.as_millis())
-                    .execute(self.conn.raw())
+                    .execute(conn.raw())
                     .await?;
                 }
                 added
@@ -268,7 +278,7 @@ impl<'c> Crowd<'c> {
     }
 
     /// Writes everybody and everything.
-    pub(super) async fn write(self) -> Result<(), StoreError> {
+    pub(super) async fn write(self, conn: &Conn<'_>) -> Result<(), StoreError> {
         let mut fresh = Vec::new();
         let mut merged = Vec::new();
         let mut folded = Vec::new();
@@ -291,10 +301,67 @@ impl<'c> Crowd<'c> {
                 None => folded.push((id, standing)),
             }
         }
-        insert_subjects(self.conn, self.at, fresh).await?;
-        update_records(self.conn, merged).await?;
-        update_standings(self.conn, folded).await?;
-        insert_events(self.conn, self.events).await
+        insert_subjects(conn, self.at, fresh).await?;
+        update_records(conn, merged).await?;
+        update_standings(conn, folded).await?;
+        insert_events(conn, self.events).await
+    }
+
+    /// Writes a batch of new persons, their events and the batch's ledger entries as one statement. Fails as a whole
+    /// when one of them turns out to be known.
+    pub(super) async fn write_at_once(self, once: &AtOnce<'_>, entries: Entries) -> Result<(), StoreError> {
+        let (mut fingerprints, mut kinds, mut owners) = (Vec::new(), Vec::new(), Vec::new());
+        for (fingerprint, (kind, subject)) in &self.links {
+            fingerprints.push(fingerprint.as_bytes().to_vec());
+            kinds.push(kind.as_str().to_owned());
+            owners.push(subject.as_bytes().to_vec());
+        }
+        let (mut ids, mut refs, mut keys) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut standings, mut records) = (Vec::new(), Vec::new());
+        for (id, member) in self.members {
+            let standing = member.key.seal_standing(&member.standing);
+            let wrapped = member.fresh.ok_or(StoreError::defect("somebody known is among strangers"))?;
+            ids.push(id.as_bytes().to_vec());
+            refs.push(member.ledger_ref.as_bytes().to_vec());
+            keys.push(wrapped.as_bytes().to_vec());
+            standings.push(standing.map_err(|_| StoreError::defect("a standing could not be sealed"))?);
+            records.push(member.record);
+        }
+        let count = i64::try_from(fingerprints.len()).map_err(|_| StoreError::defect("a batch is too large"))?;
+        let columns = EventColumns::of(self.events)?;
+        let statement = sql(at_once!(
+            "links AS (INSERT INTO subject_identifier (fingerprint, kind, subject_id, added_at) \
+                 SELECT fingerprint, kind, subject_id, $3::bigint \
+                 FROM unnest($4::bytea[], $5::text[], $6::bytea[]) AS t (fingerprint, kind, subject_id) \
+                 ON CONFLICT (fingerprint) DO NOTHING RETURNING 1), \
+             subjects AS (INSERT INTO subject (id, ordinal, change_sequence, version, created_at, ledger_ref, \
+                     wrapped_key, standing, record) \
+                 SELECT id, nextval('subject_ordinal'), $1::bigint + pg_current_xact_id()::text::bigint, 1, \
+                     $3::bigint, ledger_ref, wrapped_key, standing, record \
+                 FROM unnest($7::bytea[], $8::bytea[], $9::bytea[], $10::bytea[], $11::bytea[]) \
+                     AS t (id, ledger_ref, wrapped_key, standing, record)), \
+             events AS (INSERT INTO consent_event (subject_id, sequence, kind, purpose, captured_at, received_at, \
+                     notice, receipt, sealed) \
+                 SELECT subject_id, sequence, kind, nullif(purpose, ''), captured_at, received_at, \
+                     nullif(notice, ''), receipt, sealed \
+                 FROM unnest($13::bytea[], $14::int[], $15::smallint[], $16::text[], $17::bigint[], $18::bigint[], \
+                         $19::bytea[], $20::bytea[], $21::bytea[]) \
+                     AS t (subject_id, sequence, kind, purpose, captured_at, received_at, notice, receipt, sealed)) \
+             SELECT 1 / (count(*) = $12::bigint)::int FROM links"
+        ));
+        let statement = once
+            .begin(statement, entries)?
+            .with(self.at.as_millis())
+            .with(fingerprints)
+            .with(kinds)
+            .with(owners)
+            .with(ids)
+            .with(refs)
+            .with(keys)
+            .with(standings)
+            .with(records)
+            .with(count);
+        once.finish(columns.bind(statement)).await
     }
 }
 
@@ -331,19 +398,22 @@ async fn find_subjects(
         .collect()
 }
 
-/// Which of these are suppressed in any scope.
+/// Which of these are suppressed in any scope, and since when.
 pub(super) async fn find_suppressed(
     conn: &Conn<'_>,
     fingerprints: &BTreeSet<SuppressionFingerprint>,
-) -> Result<HashSet<SuppressionFingerprint>, StoreError> {
+) -> Result<HashMap<SuppressionFingerprint, Timestamp>, StoreError> {
     let rows = rows_by_keys(
         conn,
-        "SELECT fingerprint FROM suppression WHERE fingerprint = ANY($1::bytea[])",
-        "SELECT fingerprint FROM suppression WHERE fingerprint = $1",
+        "SELECT fingerprint, since FROM suppression WHERE fingerprint = ANY($1::bytea[]) ORDER BY since",
+        "SELECT fingerprint, since FROM suppression WHERE fingerprint = $1 ORDER BY since",
         fingerprints.iter().map(|fingerprint| fingerprint.as_bytes().to_vec()).collect(),
     )
     .await?;
-    rows.iter().map(|row| Ok(SuppressionFingerprint::from_bytes(row.bytes(0)?))).collect()
+    // Of several scopes the latest counts: the rows come in that order.
+    rows.iter()
+        .map(|row| Ok((SuppressionFingerprint::from_bytes(row.bytes(0)?), Timestamp::from_millis(row.get(1)?))))
+        .collect()
 }
 
 async fn lock_subjects(conn: &Conn<'_>, ids: &BTreeSet<SubjectId>) -> Result<Vec<Row>, StoreError> {
@@ -403,12 +473,14 @@ async fn insert_subjects(conn: &Conn<'_>, at: Timestamp, rows: Vec<FreshRow>) ->
                 standings.push(row.standing);
                 records.push(row.record);
             }
-            sql("INSERT INTO subject (id, ordinal, change_sequence, version, created_at, ledger_ref, wrapped_key, \
+            sql(
+                "INSERT INTO subject (id, ordinal, change_sequence, version, created_at, ledger_ref, wrapped_key, \
                      standing, record) \
                  SELECT id, nextval('subject_ordinal'), $1::bigint + pg_current_xact_id()::text::bigint, 1, \
                      $2::bigint, ledger_ref, wrapped_key, standing, record \
                  FROM unnest($3::bytea[], $4::bytea[], $5::bytea[], $6::bytea[], $7::bytea[]) \
-                     AS t (id, ledger_ref, wrapped_key, standing, record)")
+                     AS t (id, ledger_ref, wrapped_key, standing, record)",
+            )
             .with(sequence)
             .with(at.as_millis())
             .with(ids)
@@ -549,41 +621,68 @@ async fn insert_events(conn: &Conn<'_>, rows: Vec<SealedEvent>) -> Result<(), St
     }
 }
 
-async fn insert_events_at_once(conn: &Conn<'_>, rows: Vec<SealedEvent>) -> Result<(), StoreError> {
-    let (mut subjects, mut sequences, mut kinds, mut purposes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let (mut captured, mut received, mut notices) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut receipts, mut sealed) = (Vec::new(), Vec::new());
-    for row in rows {
-        let sequence = i32::try_from(row.event.sequence);
-        subjects.push(row.subject.as_bytes().to_vec());
-        sequences.push(sequence.map_err(|_| StoreError::defect("a history has more events than it can number"))?);
-        kinds.push(i16::from(row.event.kind.code()));
-        // Arrays travel without nulls: what is absent is empty until it arrives.
-        purposes.push(row.event.purpose.as_ref().map_or_else(String::new, |purpose| purpose.as_str().to_owned()));
-        captured.push(row.event.captured_at.as_millis());
-        received.push(row.event.received_at.as_millis());
-        let notice = row.event.grant.as_ref().and_then(|grant| grant.notice);
-        notices.push(notice.map_or_else(Vec::new, |notice| notice.as_bytes().to_vec()));
-        receipts.push(row.receipt.as_bytes().to_vec());
-        sealed.push(row.sealed);
+/// Events as the columns of one statement.
+#[derive(Default)]
+struct EventColumns {
+    subjects: Vec<Vec<u8>>,
+    sequences: Vec<i32>,
+    kinds: Vec<i16>,
+    purposes: Vec<String>,
+    captured: Vec<i64>,
+    received: Vec<i64>,
+    notices: Vec<Vec<u8>>,
+    receipts: Vec<Vec<u8>>,
+    sealed: Vec<Vec<u8>>,
+}
+
+impl EventColumns {
+    fn of(rows: Vec<SealedEvent>) -> Result<Self, StoreError> {
+        let mut columns = Self::default();
+        for row in rows {
+            let sequence = i32::try_from(row.event.sequence);
+            let sequence =
+                sequence.map_err(|_| StoreError::defect("a history has more events than it can number"))?;
+            let notice = row.event.grant.as_ref().and_then(|grant| grant.notice);
+            columns.subjects.push(row.subject.as_bytes().to_vec());
+            columns.sequences.push(sequence);
+            columns.kinds.push(i16::from(row.event.kind.code()));
+            // Arrays travel without nulls: what is absent is empty until it arrives.
+            columns
+                .purposes
+                .push(row.event.purpose.as_ref().map_or_else(String::new, |purpose| purpose.as_str().to_owned()));
+            columns.captured.push(row.event.captured_at.as_millis());
+            columns.received.push(row.event.received_at.as_millis());
+            columns.notices.push(notice.map_or_else(Vec::new, |notice| notice.as_bytes().to_vec()));
+            columns.receipts.push(row.receipt.as_bytes().to_vec());
+            columns.sealed.push(row.sealed);
+        }
+        Ok(columns)
     }
-    sql("INSERT INTO consent_event (subject_id, sequence, kind, purpose, captured_at, received_at, notice, receipt, \
-             sealed) \
+
+    /// Adds the columns as the next nine arguments.
+    fn bind(self, statement: Statement) -> Statement {
+        statement
+            .with(self.subjects)
+            .with(self.sequences)
+            .with(self.kinds)
+            .with(self.purposes)
+            .with(self.captured)
+            .with(self.received)
+            .with(self.notices)
+            .with(self.receipts)
+            .with(self.sealed)
+    }
+}
+
+async fn insert_events_at_once(conn: &Conn<'_>, rows: Vec<SealedEvent>) -> Result<(), StoreError> {
+    let statement =
+        sql("INSERT INTO consent_event (subject_id, sequence, kind, purpose, captured_at, received_at, \
+             notice, receipt, sealed) \
          SELECT subject_id, sequence, kind, nullif(purpose, ''), captured_at, received_at, nullif(notice, ''), \
              receipt, sealed \
          FROM unnest($1::bytea[], $2::int[], $3::smallint[], $4::text[], $5::bigint[], $6::bigint[], $7::bytea[], \
              $8::bytea[], $9::bytea[]) \
-             AS t (subject_id, sequence, kind, purpose, captured_at, received_at, notice, receipt, sealed)")
-    .with(subjects)
-    .with(sequences)
-    .with(kinds)
-    .with(purposes)
-    .with(captured)
-    .with(received)
-    .with(notices)
-    .with(receipts)
-    .with(sealed)
-    .execute(conn.raw())
-    .await?;
+             AS t (subject_id, sequence, kind, purpose, captured_at, received_at, notice, receipt, sealed)");
+    EventColumns::of(rows)?.bind(statement).execute(conn.raw()).await?;
     Ok(())
 }

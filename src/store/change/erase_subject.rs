@@ -13,6 +13,9 @@ use kernel::ledger::{LedgerEntry, LedgerEvent};
 use kernel::seal::Keyring;
 use kernel::subject::SubjectId;
 use kernel::time::Timestamp;
+use sea_orm::ActiveValue::Set;
+use sea_orm::EntityTrait as _;
+use sea_orm::sea_query::OnConflict;
 
 use super::{Change, sealed};
 use crate::Backend;
@@ -20,9 +23,6 @@ use crate::entity::suppression;
 use crate::error::{StoreError, from_db};
 use crate::statement::sql;
 use crate::unit_of_work::{Conn, Entries, Unchanged};
-
-use sea_orm::EntityTrait as _;
-use sea_orm::ActiveValue::Set;
 
 /// The scope of a suppression that keeps every import out.
 const EVERYWHERE: &str = "*";
@@ -121,8 +121,15 @@ impl EraseSubject {
             reason: Set(REASON.to_owned()),
             since: Set(self.at.as_millis()),
         };
-        // One who was erased before, came back and is erased again was suppressed all along.
-        suppression::Entity::insert(row).on_conflict_do_nothing().exec_without_returning(conn.raw()).await.map_err(from_db)?;
+        // One who came back and is erased again: what was on its way before the later erasure comes late.
+        let again = OnConflict::columns([suppression::Column::Fingerprint, suppression::Column::Scope])
+            .update_columns([suppression::Column::Since, suppression::Column::Reason])
+            .to_owned();
+        suppression::Entity::insert(row)
+            .on_conflict(again)
+            .exec_without_returning(conn.raw())
+            .await
+            .map_err(from_db)?;
         Ok(())
     }
 }

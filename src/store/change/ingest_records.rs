@@ -108,8 +108,9 @@ impl Change for IngestRecords {
             .iter()
             .map(|record| {
                 let is_suppressed = || {
-                    let mut marks = record.who.fingerprints.iter().map(|(_, one)| self.keyring.suppression_of(one));
-                    !suppressed.is_empty() && marks.any(|mark| suppressed.contains(&mark))
+                    let mut marks =
+                        record.who.fingerprints.iter().map(|(_, one)| self.keyring.suppression_of(one));
+                    !suppressed.is_empty() && marks.any(|mark| suppressed.contains_key(&mark))
                 };
                 // Whoever is here came by their own act, or was never erased.
                 if !crowd.knows(&record.who) && is_suppressed() {
@@ -119,7 +120,7 @@ impl Change for IngestRecords {
             })
             .collect();
         let subjects: BTreeSet<SubjectId> = plans.iter().filter_map(|plan| plan.as_ref().ok()).copied().collect();
-        crowd.lock(&subjects, &BTreeSet::new()).await?;
+        crowd.lock(conn, &subjects, &BTreeSet::new()).await?;
 
         let mut outcomes = Vec::with_capacity(plans.len());
         for (record, plan) in self.records.iter().zip(plans) {
@@ -133,7 +134,7 @@ impl Change for IngestRecords {
                 }
             });
         }
-        crowd.write().await?;
+        crowd.write(conn).await?;
         Ok(outcomes)
     }
 

@@ -5,8 +5,8 @@ use kernel::ledger::{LedgerEntry, LedgerEvent};
 
 use super::{Change, sealed};
 use crate::error::StoreError;
-use crate::statement::{join_names, signed, sql};
-use crate::unit_of_work::{Conn, Entries, Unchanged};
+use crate::statement::{Statement, join_names, signed, sql};
+use crate::unit_of_work::{AtOnce, Conn, Entries, Unchanged, at_once};
 use crate::{Backend, Store};
 
 /// Pages of pulls and look-ups.
@@ -24,7 +24,20 @@ impl Change for RecordDisclosures {
 
     async fn apply(&self, conn: &Conn<'_>) -> Result<(), StoreError> {
         match conn.backend() {
-            Backend::Postgres => self.insert_at_once(conn).await,
+            Backend::Postgres => {
+                let statement =
+                    sql("INSERT INTO disclosure (pull, page, recipient, purpose, attributes, policy, at, \
+                         first_ordinal, last_ordinal, subjects, bitmap) \
+                     SELECT pull, page, recipient, purpose, attributes, policy, at, \
+                         CASE WHEN first_ordinal <= last_ordinal THEN first_ordinal END, \
+                         CASE WHEN first_ordinal <= last_ordinal THEN last_ordinal END, subjects, bitmap \
+                     FROM unnest($1::bytea[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::bytea[], \
+                             $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bytea[]) \
+                         AS t (pull, page, recipient, purpose, attributes, policy, at, first_ordinal, \
+                               last_ordinal, subjects, bitmap)");
+                self.bind(statement)?.execute(conn.raw()).await?;
+                Ok(())
+            }
             Backend::Sqlite => {
                 for disclosure in &self.disclosures {
                     insert(conn, disclosure).await?;
@@ -32,6 +45,24 @@ impl Change for RecordDisclosures {
                 Ok(())
             }
         }
+    }
+
+    async fn at_once(&self, once: &AtOnce<'_>) -> Result<Option<()>, StoreError> {
+        let statement = sql(at_once!(
+            "disclosures AS (INSERT INTO disclosure (pull, page, recipient, purpose, attributes, policy, at, \
+                     first_ordinal, last_ordinal, subjects, bitmap) \
+                 SELECT pull, page, recipient, purpose, attributes, policy, at, \
+                     CASE WHEN first_ordinal <= last_ordinal THEN first_ordinal END, \
+                     CASE WHEN first_ordinal <= last_ordinal THEN last_ordinal END, subjects, bitmap \
+                 FROM unnest($3::bytea[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::bytea[], \
+                         $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bytea[]) \
+                     AS t (pull, page, recipient, purpose, attributes, policy, at, first_ordinal, last_ordinal, \
+                           subjects, bitmap)) \
+             SELECT 1"
+        ));
+        let statement = once.begin(statement, self.entries(&()))?;
+        once.finish(self.bind(statement)?).await?;
+        Ok(Some(()))
     }
 
     fn entries(&self, (): &()) -> Entries {
@@ -55,8 +86,10 @@ impl Change for RecordDisclosures {
 }
 
 impl RecordDisclosures {
-    async fn insert_at_once(&self, conn: &Conn<'_>) -> Result<(), StoreError> {
-        let (mut pulls, mut pages, mut recipients, mut purposes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    /// Adds the disclosures as the next eleven arguments, a column each.
+    fn bind(&self, statement: Statement) -> Result<Statement, StoreError> {
+        let (mut pulls, mut pages, mut recipients, mut purposes) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let (mut attributes, mut policies, mut times) = (Vec::new(), Vec::new(), Vec::new());
         let (mut firsts, mut lasts, mut subjects, mut bitmaps) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for disclosure in &self.disclosures {
@@ -74,29 +107,18 @@ impl RecordDisclosures {
             subjects.push(signed(disclosure.subjects)?);
             bitmaps.push(disclosure.bitmap.clone());
         }
-        sql("INSERT INTO disclosure (pull, page, recipient, purpose, attributes, policy, at, first_ordinal, \
-                 last_ordinal, subjects, bitmap) \
-             SELECT pull, page, recipient, purpose, attributes, policy, at, \
-                 CASE WHEN first_ordinal <= last_ordinal THEN first_ordinal END, \
-                 CASE WHEN first_ordinal <= last_ordinal THEN last_ordinal END, subjects, bitmap \
-             FROM unnest($1::bytea[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::bytea[], $7::bigint[], \
-                 $8::bigint[], $9::bigint[], $10::bigint[], $11::bytea[]) \
-                 AS t (pull, page, recipient, purpose, attributes, policy, at, first_ordinal, last_ordinal, \
-                       subjects, bitmap)")
-        .with(pulls)
-        .with(pages)
-        .with(recipients)
-        .with(purposes)
-        .with(attributes)
-        .with(policies)
-        .with(times)
-        .with(firsts)
-        .with(lasts)
-        .with(subjects)
-        .with(bitmaps)
-        .execute(conn.raw())
-        .await?;
-        Ok(())
+        Ok(statement
+            .with(pulls)
+            .with(pages)
+            .with(recipients)
+            .with(purposes)
+            .with(attributes)
+            .with(policies)
+            .with(times)
+            .with(firsts)
+            .with(lasts)
+            .with(subjects)
+            .with(bitmaps))
     }
 }
 

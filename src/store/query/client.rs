@@ -63,7 +63,8 @@ impl Store {
 }
 
 fn read(model: Model) -> Result<ClientRow, StoreError> {
-    let scopes = model.scopes.split_ascii_whitespace().map(|scope| Scope::parse(scope).ok_or(StoreError::Tampered));
+    let scopes =
+        model.scopes.split_ascii_whitespace().map(|scope| Scope::parse(scope).ok_or(StoreError::Tampered));
     Ok(ClientRow {
         id: name(&model.id)?,
         scopes: scopes.collect::<Result<_, _>>()?,

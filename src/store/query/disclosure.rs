@@ -8,7 +8,9 @@ use kernel::recipient::RecipientId;
 use kernel::time::Timestamp;
 use roaring::RoaringTreemap;
 use sea_orm::sea_query::ExprTrait as _;
-use sea_orm::{ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _};
+use sea_orm::{
+    ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+};
 
 use crate::Store;
 use crate::entity::disclosure::{Column, Entity, Model};
@@ -42,9 +44,12 @@ pub struct DisclosureRow {
 /// Where to go on reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DisclosurePosition {
-    at: Timestamp,
-    pull: PullId,
-    page: u32,
+    /// The time of the last one read.
+    pub at: Timestamp,
+    /// Its pull.
+    pub pull: PullId,
+    /// Its page.
+    pub page: u32,
 }
 
 /// Some disclosures, newest first.
@@ -102,8 +107,7 @@ impl Store {
             .add(Column::LastOrdinal.into_expr().gt(Column::FirstOrdinal.into_expr()))
             .add(Column::FirstOrdinal.lt(ordinal))
             .add(Column::LastOrdinal.gte(ordinal));
-        let mut query =
-            Entity::find().filter(Condition::any().add(Column::FirstOrdinal.eq(ordinal)).add(wide));
+        let mut query = Entity::find().filter(Condition::any().add(Column::FirstOrdinal.eq(ordinal)).add(wide));
         if let Some(after) = after {
             let (at, pull) = (after.at.as_millis(), after.pull.as_bytes().to_vec());
             let same_pull = Column::Pull.eq(pull.clone()).and(Column::Page.lt(i64::from(after.page)));

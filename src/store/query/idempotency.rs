@@ -46,7 +46,8 @@ impl Store {
         .await?;
         let Some(row) = row else { return Ok(None) };
         let subject: Option<Vec<u8>> = row.get(1)?;
-        let subject = subject.map(|bytes| SubjectId::from_slice(&bytes).ok_or(StoreError::Tampered)).transpose()?;
+        let subject =
+            subject.map(|bytes| SubjectId::from_slice(&bytes).ok_or(StoreError::Tampered)).transpose()?;
         Ok(Some(StoredOutcome { request: row.bytes(0)?, subject, outcome: row.get(2)? }))
     }
 }

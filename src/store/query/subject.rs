@@ -129,10 +129,12 @@ impl Store {
         &self,
         subject: SubjectId,
     ) -> Result<Vec<(IdentifierKind, Fingerprint)>, StoreError> {
-        let rows = sql("SELECT kind, fingerprint FROM subject_identifier WHERE subject_id = $1 ORDER BY kind, fingerprint")
-            .with_bytes(subject.as_bytes())
-            .rows(self.db())
-            .await?;
+        let rows = sql(
+            "SELECT kind, fingerprint FROM subject_identifier WHERE subject_id = $1 ORDER BY kind, fingerprint",
+        )
+        .with_bytes(subject.as_bytes())
+        .rows(self.db())
+        .await?;
         rows.iter()
             .map(|row| {
                 let kind: String = row.get(0)?;
@@ -205,13 +207,17 @@ impl Store {
     ) -> Result<Vec<(ChangePosition, SubjectRow)>, StoreError> {
         let after = after.unwrap_or(ChangePosition { sequence: i64::MIN, ordinal: 0 });
         let statement = match self.backend() {
-            Backend::Postgres => sql("SELECT change_sequence, id, ordinal, wrapped_key, standing, record, ledger_ref \
+            Backend::Postgres => {
+                sql("SELECT change_sequence, id, ordinal, wrapped_key, standing, record, ledger_ref \
                  FROM subject WHERE (change_sequence, ordinal) > ($1, $2) \
                  AND change_sequence < $4::bigint + pg_snapshot_xmin(pg_current_snapshot())::text::bigint \
-                 ORDER BY change_sequence, ordinal LIMIT $3"),
-            Backend::Sqlite => sql("SELECT change_sequence, id, ordinal, wrapped_key, standing, record, ledger_ref \
+                 ORDER BY change_sequence, ordinal LIMIT $3")
+            }
+            Backend::Sqlite => {
+                sql("SELECT change_sequence, id, ordinal, wrapped_key, standing, record, ledger_ref \
                  FROM subject WHERE (change_sequence, ordinal) > ($1, $2) AND $4 = 0 \
-                 ORDER BY change_sequence, ordinal LIMIT $3"),
+                 ORDER BY change_sequence, ordinal LIMIT $3")
+            }
         };
         let rows = statement
             .with(after.sequence)
@@ -382,7 +388,10 @@ mod tests {
         page.bytes.extend_from_slice(&END.to_be_bytes());
         let rows: Vec<_> = page.rows().filter_map(Result::ok).collect();
         assert_eq!(rows.len(), 1);
-        assert_eq!(rows.first().map(|row| (row.ordinal, row.wrapped_key, row.record)), Some((3, &b"key"[..], &b""[..])));
+        assert_eq!(
+            rows.first().map(|row| (row.ordinal, row.wrapped_key, row.record)),
+            Some((3, &b"key"[..], &b""[..]))
+        );
         for cut in 1..whole.len() {
             let cut = SubjectPage { bytes: whole.iter().take(cut).copied().collect() };
             let rows: Vec<_> = cut.rows().collect();

@@ -5,7 +5,8 @@ use std::fs;
 use kernel::id::{LedgerRef, RightsRequestId, SubjectId};
 use kernel::ledger::{LedgerEntry, LedgerEvent};
 use store::change::{
-    CaptureSubject, Captured, CompleteRightsRequest, EraseSubject, IdempotencyClaim, OpenRightsRequest, RightsOutcome,
+    CaptureSubject, Captured, CompleteRightsRequest, EraseSubject, IdempotencyClaim, OpenRightsRequest,
+    RightsOutcome,
 };
 
 use crate::harness::{NOW, TestStore, grant, on_both};
@@ -87,6 +88,32 @@ on_both! {
             assert!(files_hold(&db, ben.as_bytes()));
         }
         db.check_fold(ben).await;
+    }
+
+    async fn a_post_that_was_on_its_way_does_not_undo_an_erasure(db) {
+        let erase_at = async |millis| {
+            let found = db.store.find_by_fingerprint(&db.fingerprint("anna@example.org")).await.unwrap().unwrap();
+            let erase = EraseSubject { at: NOW.plus_ms(millis), ..erasure(&db, found) };
+            assert!(db.store.perform(&erase).await.unwrap().0.erased());
+        };
+        let capture = async |millis| {
+            let post = db.post("anna@example.org", vec![grant(millis)]);
+            db.try_capture(vec![post]).await.unwrap().remove(0)
+        };
+        assert!(matches!(capture(0).await, Captured::Recorded(_)));
+        erase_at(10).await;
+        let entries = db.ledger_len().await;
+        assert_eq!(capture(5).await, Captured::Outdated);
+        assert_eq!(capture(10).await, Captured::Outdated);
+        assert_eq!(db.ledger_len().await, entries);
+        // She comes back by herself and is erased again: the later erasure counts.
+        assert!(matches!(capture(20).await, Captured::Recorded(recorded) if recorded.created));
+        erase_at(30).await;
+        assert_eq!(capture(25).await, Captured::Outdated);
+        assert!(matches!(capture(31).await, Captured::Recorded(_)));
+        let mark = db.keyring.suppression_of(&db.fingerprint("anna@example.org"));
+        let suppressed = db.store.suppressions(&[mark]).await.unwrap();
+        assert_eq!((suppressed.len(), suppressed[0].since), (1, NOW.plus_ms(30)));
     }
 
     async fn erasing_nobody_changes_nothing(db) {

@@ -22,20 +22,17 @@ use store::{Backend, Store, StoreError, StoreSettings};
 macro_rules! on_both {
     ($($(#[$doc:meta])* async fn $name:ident($db:ident) $body:block)+) => {$(
         $(#[$doc])*
+        async fn $name($db: $crate::harness::TestStore) $body
+
         mod $name {
-            #[allow(unused_imports, reason = "each test takes what it needs")]
-            use super::*;
-
-            async fn test($db: $crate::harness::TestStore) $body
-
             #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
             async fn sqlite() {
-                test($crate::harness::TestStore::sqlite().await).await;
+                super::$name($crate::harness::TestStore::sqlite().await).await;
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
             async fn postgres() {
-                test($crate::harness::TestStore::postgres().await).await;
+                super::$name($crate::harness::TestStore::postgres().await).await;
             }
         }
     )+};

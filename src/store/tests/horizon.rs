@@ -88,7 +88,8 @@ async fn in_another_cluster_the_sequence_goes_on_above_what_is_stored() {
         let gateways = [db.another().await, db.another().await];
         let (one, two) = (attempt(RefusedAttempt::IssueToken), attempt(RefusedAttempt::ReadLedger));
         let (one, two) = tokio::join!(gateways[0].store.perform(&one), gateways[1].store.perform(&two));
-        (one.unwrap(), two.unwrap());
+        one.unwrap();
+        two.unwrap();
         let entries = gateways[0].entries().await;
         assert_eq!(entries.len(), 3 + 2 * round);
         assert_eq!(action(&entries[0].entry), RefusedAttempt::SignIn);

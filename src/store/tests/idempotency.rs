@@ -1,7 +1,11 @@
 //! Repeated posts: answered as the first one was, and stored once.
 
 use kernel::consent::EventKind;
-use store::change::{Capture, Captured, IdempotencyClaim, PurgeExpiredKeys};
+use kernel::ledger::{AttemptRefusal, RefusedAttempt};
+use store::StoreError;
+use store::change::{
+    Capture, Captured, ClaimIdempotencyKey, IdempotencyClaim, PurgeExpiredKeys, RecordRefusedAttempt,
+};
 
 use crate::harness::{NOW, TestStore, event, grant, on_both, recorded};
 
@@ -23,7 +27,7 @@ on_both! {
         let entries = db.ledger_len().await;
         let replayed = Captured::Replayed { subject: Some(first.subject), outcome: vec![1, 1] };
         let outcomes = db.try_capture(vec![keyed(&db, "anna@example.org", 1, 1)]).await.unwrap();
-        assert_eq!(outcomes, [replayed.clone()]);
+        assert_eq!(outcomes[..], *std::slice::from_ref(&replayed));
         assert_eq!(db.ledger_len().await, entries);
         // In a batch too, beside what is new.
         let posts = vec![keyed(&db, "anna@example.org", 1, 1), keyed(&db, "ben@example.org", 2, 1)];
@@ -73,6 +77,24 @@ on_both! {
             }
         }
         assert_eq!((stored, db.store.counts().await.unwrap().events), (1, 1));
+    }
+
+    async fn a_key_is_claimed_with_the_changes_of_its_unit_or_not_at_all(db) {
+        let claim = keyed(&db, "anna@example.org", 1, 1).idempotency.unwrap();
+        let attempt = || RecordRefusedAttempt {
+            client: None,
+            action: RefusedAttempt::ReadLedger,
+            reason: AttemptRefusal::NoCredentials,
+            at: NOW,
+        };
+        let unit = |at| (ClaimIdempotencyKey { claim: claim.clone(), at }, attempt());
+        db.store.perform(&unit(NOW)).await.unwrap();
+        assert!(matches!(db.store.perform(&unit(NOW)).await, Err(StoreError::Conflict)));
+        assert_eq!(db.ledger_len().await, 1);
+        let stored = db.store.idempotency("form:newsletter", &[1; 32], NOW).await.unwrap().unwrap();
+        assert_eq!((stored.request, stored.subject, stored.outcome), ([1; 32], None, vec![1, 1]));
+        db.store.perform(&unit(claim.expires_at)).await.unwrap();
+        assert_eq!(db.ledger_len().await, 2);
     }
 
     async fn a_key_whose_time_is_over_is_free(db) {

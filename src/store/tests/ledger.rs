@@ -66,7 +66,7 @@ on_both! {
         for extender in extenders {
             extender.await.unwrap();
         }
-        
+
         // 16 of 20 rounds write one entry; 4 write two (captured, ingested) for each of three persons.
         let total = 6 * (16 + 4 * 3 * 2);
         eventually(async || {

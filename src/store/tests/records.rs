@@ -10,9 +10,7 @@ use kernel::notice::NoticeDigest;
 use kernel::policy::PolicyVersion;
 use roaring::RoaringTreemap;
 use store::StoreError;
-use store::change::{
-    ApplyPolicy, CompleteRightsRequest, OpenRightsRequest, RecordDisclosures, RightsOutcome,
-};
+use store::change::{ApplyPolicy, CompleteRightsRequest, OpenRightsRequest, RecordDisclosures, RightsOutcome};
 use store::query::StoredNotice;
 
 use crate::harness::{NOW, TestStore, attribute, grant, on_both};

@@ -41,7 +41,8 @@ async fn gateways_that_start_at_once_migrate_once_on_sqlite() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn gateways_that_start_at_once_migrate_once_on_postgres() {
-    gateways_that_start_at_once_migrate_once(tokio::task::spawn_blocking(test_postgres::database).await.unwrap()).await;
+    gateways_that_start_at_once_migrate_once(tokio::task::spawn_blocking(test_postgres::database).await.unwrap())
+        .await;
 }
 
 #[tokio::test]
@@ -62,7 +63,8 @@ async fn the_files_of_a_store_are_its_owners_alone() {
 
     let db = TestStore::sqlite().await;
     db.capture(db.post("anna@example.org", vec![grant(0)])).await;
-    let files: Vec<_> = std::fs::read_dir(db.directory.as_ref().unwrap().path()).unwrap().map(Result::unwrap).collect();
+    let files: Vec<_> =
+        std::fs::read_dir(db.directory.as_ref().unwrap().path()).unwrap().map(Result::unwrap).collect();
     assert!(files.len() >= 2, "{files:?}");
     for file in files {
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", file.path());
@@ -82,7 +84,9 @@ async fn what_was_acknowledged_is_there_after_a_new_start() {
 
 #[tokio::test]
 async fn an_address_that_cannot_be_a_store_is_refused_without_repeating_it() {
-    for url in ["mysql://user:secret@host/db", "sqlite::memory:", "secret", "postgres://user:secret@127.0.0.1:1/db"] {
+    for url in
+        ["mysql://user:secret@host/db", "sqlite::memory:", "secret", "postgres://user:secret@127.0.0.1:1/db"]
+    {
         let settings = StoreSettings { url: url.to_owned(), max_connections: 1 };
         let error = store::Store::connect(&settings).await.unwrap_err();
         assert!(!format!("{error} {error:?} {settings:?}").contains("secret"), "{url}");

@@ -16,6 +16,7 @@ use validator::{Validate, ValidationError};
 use crate::http::authenticate::Anyone;
 use crate::http::bounded::Bounded;
 use crate::http::json::Valid;
+use crate::http::object::Object;
 use crate::http::problem::Problem;
 use crate::http::v1::subject::Subject;
 use crate::http::{gpc, idempotency, origin};
@@ -39,8 +40,8 @@ pub struct ConsentBody {
     form: Option<FormId>,
     /// The person; or `token`.
     #[validate(nested)]
-    #[schema(nullable = false)]
-    subject: Option<Subject>,
+    #[schema(value_type = Subject, required = false)]
+    subject: Option<Object<Subject>>,
     /// The withdrawal token of a receipt, in place of `subject`: it only takes back.
     #[validate(length(max = 256, code = "too_long"))]
     #[schema(max_length = 256, nullable = false)]
@@ -61,13 +62,13 @@ pub struct ConsentBody {
     captured_at: Option<Timestamp>,
     /// How the person acted; needed to give.
     #[validate(nested)]
-    #[schema(nullable = false)]
-    evidence: Option<EvidenceBody>,
+    #[schema(value_type = EvidenceBody, required = false)]
+    evidence: Option<Object<EvidenceBody>>,
     /// One choice a purpose.
     #[serde(default)]
     #[validate(nested)]
     #[schema(value_type = Vec<ChoiceBody>, max_items = 64, required = false)]
-    choices: Bounded<ChoiceBody, 0, 64>,
+    choices: Bounded<Object<ChoiceBody>, 0, 64>,
     /// What the person asks for as a whole.
     #[serde(default)]
     #[schema(value_type = Vec<RequestBody>, max_items = 8, required = false)]
@@ -213,13 +214,19 @@ fn are_short(fields: &BTreeMap<String, String>) -> Result<(), ValidationError> {
 }
 
 fn are_labels(labels: &[String]) -> Result<(), ValidationError> {
-    if labels.iter().all(|label| label.chars().count() <= 200) { Ok(()) } else { Err(ValidationError::new("too_long")) }
+    if labels.iter().all(|label| label.chars().count() <= 200) {
+        Ok(())
+    } else {
+        Err(ValidationError::new("too_long"))
+    }
 }
 
 impl ConsentBody {
     fn into_post(self, gpc: bool, idempotency: Option<Idempotency>) -> Result<ConsentPost, Problem> {
         let who = match (self.subject, self.token) {
-            (Some(subject), None) => Who::Identified { email: subject.email, customer_id: subject.customer_id },
+            (Some(Object(subject)), None) => {
+                Who::Identified { email: subject.email, customer_id: subject.customer_id }
+            }
             (None, Some(token)) => Who::Token(token),
             (None, None) => return Err(Problem::fault("/subject", Code::MissingField)),
             (Some(_), Some(_)) => {
@@ -235,8 +242,8 @@ impl ConsentBody {
             locale: self.locale,
             region: self.region,
             captured_at: self.captured_at,
-            evidence: self.evidence.map(|evidence| evidence.into_evidence(shown_in)),
-            choices: self.choices.into_iter().map(Choice::from).collect(),
+            evidence: self.evidence.map(|Object(evidence)| evidence.into_evidence(shown_in)),
+            choices: self.choices.into_iter().map(|Object(choice)| Choice::from(choice)).collect(),
             requests: self.requests.into_iter().map(PersonRequest::from).collect(),
             fields: self.fields,
             gpc,

@@ -7,6 +7,7 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use kernel::attribute::AttributeName;
 use kernel::authz::ReadProfiles;
 use kernel::disclosure::PermittedBatch;
+use kernel::ledger::RefusedAttempt;
 use kernel::pseudonym::Pseudonym;
 use kernel::purpose::Purpose;
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,7 @@ use crate::encode::{write_cell, write_text};
 use crate::http::authenticate::Allowed;
 use crate::http::bounded::Bounded;
 use crate::http::json::Valid;
+use crate::http::object::Object;
 use crate::http::problem::Problem;
 use crate::http::v1::subject::Subject;
 
@@ -24,8 +26,8 @@ use crate::http::v1::subject::Subject;
 #[derive(Debug, Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Lookup, example = json!({
-    "purpose": "segmentation",
-    "attributes": ["age_band", "lifecycle"],
+    "purpose": "profiling_segmentation",
+    "attributes": ["age_band", "stage"],
     "pseudonyms": ["p1-00112233445566778899aabbccddeeff"]
 }))]
 pub struct LookupBody {
@@ -44,7 +46,7 @@ pub struct LookupBody {
     /// By identifier, each of exactly one kind: for senders only.
     #[validate(nested)]
     #[schema(value_type = Vec<Subject>, min_items = 1, max_items = 500, required = false)]
-    identifiers: Option<Bounded<Subject, 1, MAX_LOOKUP>>,
+    identifiers: Option<Bounded<Object<Subject>, 1, MAX_LOOKUP>>,
 }
 
 /// What may be known of them.
@@ -90,7 +92,7 @@ pub async fn handler(
 ) -> Result<HttpResponse, Problem> {
     let keys = body.value.keys()?;
     let ask = ask(&body.value.purpose, body.value.attributes.iter().map(String::as_str))?;
-    let ready = gateway.ask(&by.0, ask).await?;
+    let ready = gateway.ask(&by.0, ask, RefusedAttempt::LookUpProfiles).await?;
     let batch = gateway.lookup(&by.0, &ready, keys).await?;
     Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "application/json")).body(write(&ready, &batch)))
 }
@@ -114,13 +116,28 @@ impl LookupBody {
         match (&self.pseudonyms, &self.identifiers) {
             (Some(pseudonyms), None) => {
                 let read = |(at, text): (usize, &String)| {
-                    text.parse::<Pseudonym>().map_err(|_| Problem::fault(format!("/pseudonyms/{at}"), Code::InvalidField))
+                    text.parse::<Pseudonym>()
+                        .map_err(|_| Problem::fault(format!("/pseudonyms/{at}"), Code::InvalidField))
                 };
-                pseudonyms.as_slice().iter().enumerate().map(read).collect::<Result<_, _>>().map(LookupKeys::Pseudonyms)
+                pseudonyms
+                    .as_slice()
+                    .iter()
+                    .enumerate()
+                    .map(read)
+                    .collect::<Result<_, _>>()
+                    .map(LookupKeys::Pseudonyms)
             }
             (None, Some(subjects)) => {
-                let read = |(at, subject): (usize, &Subject)| subject.identifier(&format!("/identifiers/{at}"));
-                subjects.as_slice().iter().enumerate().map(read).collect::<Result<_, _>>().map(LookupKeys::Identifiers)
+                let read = |(at, Object(subject)): (usize, &Object<Subject>)| {
+                    subject.identifier(&format!("/identifiers/{at}"))
+                };
+                subjects
+                    .as_slice()
+                    .iter()
+                    .enumerate()
+                    .map(read)
+                    .collect::<Result<_, _>>()
+                    .map(LookupKeys::Identifiers)
             }
             (None, None) => Err(Problem::fault("/pseudonyms", Code::MissingField)),
             (Some(_), Some(_)) => {
@@ -143,7 +160,8 @@ fn write(ready: &ReadyAsk, batch: &PermittedBatch) -> Bytes {
     }
     out.put_slice(b",\"profiles\":[");
     for (at, row) in batch.rows().enumerate() {
-        let (index, pseudonym) = (row.position().unwrap_or_default(), row.pseudonym().map(|name| name.to_string()));
+        let (index, pseudonym) =
+            (row.position().unwrap_or_default(), row.pseudonym().map(|name| name.to_string()));
         let comma = if at > 0 { "," } else { "" };
         out.put_slice(format!("{comma}{{\"index\":{index},\"pseudonym\":").as_bytes());
         write_text(&pseudonym.unwrap_or_default(), &mut out);

@@ -8,6 +8,7 @@ use app::{AppError, Code, Gateway, Pull, PulledPage, ReadyAsk};
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, stream};
 use kernel::authz::ReadProfiles;
+use kernel::ledger::RefusedAttempt;
 use thiserror::Error;
 
 use super::lookup::ask;
@@ -18,7 +19,7 @@ use crate::http::problem::Problem;
 use crate::http::query::Query;
 
 /// The most rows of one bounded answer.
-const MOST_ROWS: u32 = 10_000;
+const MOST_ROWS: u32 = 8_192;
 /// How many pages in which nobody is permitted one bounded answer passes over.
 const MOST_EMPTY_PAGES: u32 = 16;
 
@@ -32,10 +33,10 @@ const MOST_EMPTY_PAGES: u32 = 16;
         preference). Every page is recorded before its bytes leave; an answer that breaks off is not whole. With `limit` the answer is one bounded \
         part, and `Link` leads to the next; a part may be small or empty while there is a next one.",
     params(
-        ("purpose" = String, Query, description = "What for", max_length = 64, example = "segmentation"),
-        ("attributes" = Option<String>, Query, description = "Which attributes, parted by commas; all of the contract that the purpose allows, if absent", example = "age_band,lifecycle"),
+        ("purpose" = String, Query, description = "What for", max_length = 64, example = "profiling_segmentation"),
+        ("attributes" = Option<String>, Query, description = "Which attributes, parted by commas; all of the contract that the purpose allows, if absent", example = "age_band,stage"),
         ("cursor" = Option<String>, Query, description = "To go on where a `Link` leads", max_length = 8192),
-        ("limit" = Option<u32>, Query, description = "How many rows to answer with at once", minimum = 1, maximum = 10000),
+        ("limit" = Option<u32>, Query, description = "How many rows to answer with at once", minimum = 1, maximum = 8192),
     ),
     responses((status = 200, description = "One row a permitted person, the pseudonym first", content(
         (String = "application/x-ndjson"),
@@ -54,9 +55,10 @@ pub async fn handler(
     let limit = query.limit(MOST_ROWS)?;
     let purpose = query.get("purpose").ok_or_else(|| Problem::fault("/purpose", Code::MissingField))?;
     let names = query.get("attributes").into_iter().flat_map(|names| names.split(','));
-    let ready = gateway.ask(&by.0, ask(purpose, names)?).await?;
+    let ready = gateway.ask(&by.0, ask(purpose, names)?, RefusedAttempt::PullProfiles).await?;
     if request.method() == Method::HEAD {
-        return Ok(head(format).finish());
+        // The headers of the stream, and nothing read or recorded.
+        return Ok(head(format).streaming(stream::empty::<Result<Bytes, BrokenOff>>()));
     }
     let pull = gateway.pull(&by.0, ready.clone(), query.get("cursor"), limit).await?;
     match limit {

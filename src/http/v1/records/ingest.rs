@@ -17,6 +17,7 @@ use validator::Validate;
 
 use crate::http::authenticate::Allowed;
 use crate::http::json::{self, Rejection};
+use crate::http::object::Object;
 use crate::http::problem::{FaultDocument, Problem};
 use crate::http::v1::subject::Subject;
 use crate::http::{body, negotiate};
@@ -47,7 +48,8 @@ const JSON: &str = "application/json";
 pub struct RecordBody {
     /// The person.
     #[validate(nested)]
-    subject: Subject,
+    #[schema(value_type = Subject)]
+    subject: Object<Subject>,
     /// The person's region (ISO 3166).
     #[validate(length(max = 6, code = "too_long"))]
     #[schema(max_length = 6, nullable = false)]
@@ -69,8 +71,8 @@ impl std::fmt::Debug for RecordBody {
 impl From<RecordBody> for RecordLine {
     fn from(body: RecordBody) -> Self {
         Self {
-            email: body.subject.email,
-            customer_id: body.subject.customer_id,
+            email: body.subject.0.email,
+            customer_id: body.subject.0.customer_id,
             region: body.region,
             observed_at: body.observed_at,
             attributes: body.attributes,
@@ -144,7 +146,11 @@ pub async fn handler(
     let source = source.ok_or_else(|| Problem::of(Code::SourceMismatch))?;
     let (is_lines, answer) = formats(&request)?;
     let mut ingestion = Ingestion::new(&gateway, &by.0, source, answer);
-    if is_lines { ingestion.take_lines(&request, payload).await? } else { ingestion.take_array(&request, payload).await? }
+    if is_lines {
+        ingestion.take_lines(&request, payload).await?
+    } else {
+        ingestion.take_array(&request, payload).await?
+    }
     Ok(ingestion.finish())
 }
 
@@ -153,7 +159,10 @@ fn formats(request: &HttpRequest) -> Result<(bool, &'static str), Problem> {
     let (is_lines, offers) = match body::media_type(request).as_deref() {
         Some(NDJSON | "application/ndjson") => (true, [NDJSON, JSON]),
         Some(JSON) => (false, [JSON, NDJSON]),
-        _ => return Err(Problem::of(Code::UnsupportedMediaType).saying("send `application/json` or `application/x-ndjson`")),
+        _ => {
+            return Err(Problem::of(Code::UnsupportedMediaType)
+                .saying("send `application/json` or `application/x-ndjson`"));
+        }
     };
     let answer = negotiate::media_type(request, &offers).ok_or_else(|| Problem::of(Code::NotAcceptable))?;
     let answer = if answer == NDJSON { NDJSON } else { JSON };
@@ -223,10 +232,12 @@ impl<'a> Ingestion<'a> {
         let read = match line {
             None => Err(LineProblem::from(vec![Fault::at("", Code::TooLong)])),
             Some(line) if line.trim_ascii().is_empty() => return Ok(()),
-            Some(line) => json::parse::<RecordBody>(line).map(RecordLine::from).map_err(|rejection| match rejection {
-                Rejection::Unreadable(code) => LineProblem { code, faults: vec![Fault::at("", code)] },
-                Rejection::Invalid(faults) => faults.into(),
-            }),
+            Some(line) => {
+                json::parse::<RecordBody>(line).map(RecordLine::from).map_err(|rejection| match rejection {
+                    Rejection::Unreadable(code) => LineProblem { code, faults: vec![Fault::at("", code)] },
+                    Rejection::Invalid(faults) => faults.into(),
+                })
+            }
         };
         self.take(*number, read).await
     }

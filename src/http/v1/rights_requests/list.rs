@@ -47,12 +47,15 @@ pub async fn handler(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let query = Query::of(&request, &["after", "limit"])?;
-    let after = query.get("after").map(|after| place(after).ok_or_else(|| Problem::fault("/after", Code::CursorInvalid)));
+    let after =
+        query.get("after").map(|after| place(after).ok_or_else(|| Problem::fault("/after", Code::CursorInvalid)));
     let (after, limit) = (after.transpose()?, query.limit(MOST)?.unwrap_or(USUAL));
-    let views = gateway.rights_requests(&by.0, after, limit).await?;
+    // One more than asked for tells whether there is a next page.
+    let mut views = gateway.rights_requests(&by.0, after, limit.saturating_add(1)).await?;
+    let is_last = views.len() <= usize::try_from(limit).unwrap_or(usize::MAX);
+    views.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     let mut response = HttpResponse::Ok();
-    let is_full = u32::try_from(views.len()).is_ok_and(|count| count >= limit);
-    if let Some(last) = views.last().filter(|_| is_full) {
+    if let Some(last) = views.last().filter(|_| !is_last) {
         let after = format!("{}-{}", last.received_at.as_millis(), last.id);
         response.insert_header((LINK, format!("</v1/rights-requests?after={after}&limit={limit}>; rel=\"next\"")));
     }

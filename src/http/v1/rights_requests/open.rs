@@ -13,6 +13,7 @@ use super::view::RightsRequestBody;
 use crate::http::authenticate::Allowed;
 use crate::http::idempotency;
 use crate::http::json::Valid;
+use crate::http::object::Object;
 use crate::http::problem::Problem;
 
 /// What a person asks for.
@@ -25,7 +26,8 @@ pub struct OpenBody {
     kind: KindBody,
     /// Whom it concerns.
     #[validate(nested)]
-    subject: RightsSubjectBody,
+    #[schema(value_type = RightsSubjectBody)]
+    subject: Object<RightsSubjectBody>,
 }
 
 /// What can be asked for.
@@ -101,7 +103,7 @@ pub async fn handler(
         KindBody::Access => RightsKind::Access,
         KindBody::Erasure => RightsKind::Erasure,
     };
-    let subject = body.value.subject.into_subject()?;
+    let subject = body.value.subject.0.into_subject()?;
     let (view, replayed) = gateway.open_rights_request(&by.0, kind, subject, idempotency).await?;
     let mut response = HttpResponse::Created();
     response.insert_header((LOCATION, format!("/v1/rights-requests/{}", view.id)));

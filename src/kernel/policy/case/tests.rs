@@ -45,8 +45,8 @@ fn the_shipped_cases_pass() {
 fn every_vector_that_a_decision_can_show_is_a_shipped_case() {
     let outcomes = run_cases(&policy(), &shipped());
     for vector in [
-        "V01", "V02", "V03", "V04", "V06", "V07", "V08", "V09", "V10", "V11", "V13", "V14", "V15", "V17",
-        "V19", "V20", "V21", "V22", "V24", "V25", "V27", "V29", "V32", "V34", "V36", "V37", "V40", "V41",
+        "V01", "V02", "V03", "V04", "V06", "V07", "V08", "V09", "V10", "V11", "V13", "V14", "V15", "V17", "V19",
+        "V20", "V21", "V22", "V24", "V25", "V27", "V29", "V32", "V34", "V36", "V37", "V40", "V41",
     ] {
         assert!(outcomes.iter().any(|outcome| outcome.name.starts_with(&format!("{vector} "))), "{vector}");
     }
@@ -115,10 +115,7 @@ fn a_mistake_in_a_case_has_its_line() {
         ("kind = \"SIGNAL_GPC\"\nconflict_notice = true", "conflict_notice"),
         ("kind = \"RESTRICTED\"\nat = 2026-01-01", "time"),
         ("kind = \"RESTRICTED\"\ncaptured_at = 2026-01-01T00:00:00Z", "received_at"),
-        (
-            "kind = \"RESTRICTED\"\ncaptured_at = 2026-01-02T00:00:00Z\nreceived_at = 2026-01-01T00:00:00Z",
-            "after",
-        ),
+        ("kind = \"RESTRICTED\"\ncaptured_at = 2026-01-02T00:00:00Z\nreceived_at = 2026-01-01T00:00:00Z", "after"),
         ("kind = \"GRANT_CONFIRMED\"\npurpose = \"dancing\"", "dancing"),
         ("kind = \"GRANT_CONFIRMED\"\npurpose = \"email_marketing\"\nnotice = \"poster\"", "poster"),
     ] {

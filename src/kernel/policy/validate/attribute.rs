@@ -52,8 +52,7 @@ impl Check<'_> {
         let stored = document.stored.as_ref().map(|stored| *stored.get_ref());
         let served = match &document.served {
             Some(served) => {
-                let form =
-                    self.served(place, served, stored.or_else(|| input.and_then(|input| input.stored)));
+                let form = self.served(place, served, stored.or_else(|| input.and_then(|input| input.stored)));
                 Some((place.at(&served.span()), form))
             }
             None => None,
@@ -67,8 +66,7 @@ impl Check<'_> {
         if listed.is_some_and(Vec::is_empty) {
             self.fault(place, "seg_02", "an attribute without a purpose is not collected");
         }
-        let listed =
-            listed.map(|listed| self.known(place, listed, "purpose", declared(&self.documents.purposes)));
+        let listed = listed.map(|listed| self.known(place, listed, "purpose", declared(&self.documents.purposes)));
         let k = self.need_as(place, &document.k, "k", "seg_02", SEG_02);
         if let Some(k) = k
             && *k.get_ref() == 0
@@ -156,8 +154,7 @@ impl Check<'_> {
         if name.get_ref() == "none" {
             return Some(None);
         }
-        let tag: Result<_, ValueError> =
-            SensitiveTag::deserialize(name.get_ref().as_str().into_deserializer());
+        let tag: Result<_, ValueError> = SensitiveTag::deserialize(name.get_ref().as_str().into_deserializer());
         if tag.is_err() {
             let message = "a tag is none, health, ethnicity, religion, politics, union, sexuality, genetic, biometric, \
                            precise_location or financial";
@@ -245,10 +242,8 @@ impl Check<'_> {
         let document = &table.document;
         let name = document.name.as_ref().map(|name| (name.get_ref().as_str(), name.span()));
         let labels = document.served.as_ref().and_then(|served| served.get_ref().labels.as_ref());
-        let labels = labels
-            .into_iter()
-            .flatten()
-            .map(|label: &Spanned<String>| (label.get_ref().as_str(), label.span()));
+        let labels =
+            labels.into_iter().flatten().map(|label: &Spanned<String>| (label.get_ref().as_str(), label.span()));
         for (text, span) in name.into_iter().chain(labels) {
             if vocabulary::sensitive_topic(text).is_some() {
                 let message = format!("`{text}` reveals a special category: the attribute needs a tag");

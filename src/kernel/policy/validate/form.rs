@@ -83,8 +83,7 @@ impl Check<'_> {
     /// CAP-01, CAP-04, CAP-05: declared once, so that no post has to be believed.
     fn presentation(&mut self, table: &Table<'_, FormDocument>) {
         let (place, document) = (table.place, &table.document);
-        if let Some(shown) =
-            self.need_as(place, &document.presentation, "presentation", "cap_04", " (`separate`)")
+        if let Some(shown) = self.need_as(place, &document.presentation, "presentation", "cap_04", " (`separate`)")
             && *shown.get_ref() != Presentation::Separate
         {
             let message = "a consent hidden in other terms does not bind (GDPR Art. 7(2))";

@@ -27,8 +27,7 @@ impl Check<'_> {
             let highest = latest.entry(id.get_ref()).or_default();
             *highest = (*highest).max(*version.get_ref());
             if !seen.insert((id.get_ref(), *version.get_ref())) {
-                let message =
-                    format!("version {} of `{}` is declared twice", version.get_ref(), id.get_ref());
+                let message = format!("version {} of `{}` is declared twice", version.get_ref(), id.get_ref());
                 self.fault(table.place.at(&version.span()), "duplicate", message);
             }
         }
@@ -87,11 +86,7 @@ impl Check<'_> {
                 current,
             };
             if texts.insert(digest, Arc::new(text)).is_some() {
-                self.fault(
-                    place,
-                    "duplicate",
-                    "another notice has exactly this text: a digest must name one",
-                );
+                self.fault(place, "duplicate", "another notice has exactly this text: a digest must name one");
             }
         }
     }
@@ -171,11 +166,7 @@ impl Check<'_> {
             return None;
         }
         if text.chars().any(|character| character != '\n' && vocabulary::is_unprintable(character)) {
-            self.fault(
-                place,
-                "notice_text",
-                format!("`{key}` holds a control character other than a line feed"),
-            );
+            self.fault(place, "notice_text", format!("`{key}` holds a control character other than a line feed"));
             return None;
         }
         Some(text)
@@ -193,7 +184,5 @@ fn is_language_tag(tag: &str) -> bool {
     tag.len() <= 35
         && (2..=3).contains(&language.len())
         && language.bytes().all(|byte| byte.is_ascii_lowercase())
-        && parts.all(|part| {
-            (2..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
-        })
+        && parts.all(|part| (2..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }

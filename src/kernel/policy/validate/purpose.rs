@@ -72,11 +72,7 @@ impl Check<'_> {
         if let (Some(term), Some(at)) = (&dpv, &document.dpv)
             && !term.bytes().all(|byte| byte.is_ascii_alphanumeric())
         {
-            self.fault(
-                place.at(&at.span()),
-                "vocabulary",
-                "a DPV purpose is one word such as `DirectMarketing`",
-            );
+            self.fault(place.at(&at.span()), "vocabulary", "a DPV purpose is one word such as `DirectMarketing`");
         }
         self.bases(table);
         let (version, last_breaking_version) = versions?;
@@ -122,17 +118,9 @@ impl Check<'_> {
             let place_of_number = place.at(&number.span());
             let number = *number.get_ref();
             if !(2..=version).contains(&number) {
-                self.fault(
-                    place_of_number,
-                    "not_10",
-                    format!("the purpose has no change to version {number}"),
-                );
+                self.fault(place_of_number, "not_10", format!("the purpose has no change to version {number}"));
             } else if recorded.insert(number, kind.copied()).is_some() {
-                self.fault(
-                    place_of_number,
-                    "duplicate",
-                    format!("the change to version {number} is there twice"),
-                );
+                self.fault(place_of_number, "duplicate", format!("the change to version {number} is there twice"));
             }
             if kind == Some(&ChangeKind::Compatible) {
                 let why = ": a compatible change needs its test on record (GDPR Art. 6(4))";
@@ -160,8 +148,7 @@ impl Check<'_> {
         for (regime, mode) in listed.get_ref() {
             let mode = self.mode(place, mode);
             let Ok(exact) = regime.get_ref().parse::<Regime>() else {
-                let message =
-                    format!("`{}` is no regime, such as `EU_GDPR` or `US_OTHER:MD`", regime.get_ref());
+                let message = format!("`{}` is no regime, such as `EU_GDPR` or `US_OTHER:MD`", regime.get_ref());
                 self.fault(place.at(&regime.span()), "mode", message);
                 continue;
             };
@@ -175,11 +162,7 @@ impl Check<'_> {
         for family in RegimeFamily::ALL {
             let named = |regime: &Spanned<String>| regime.get_ref() == family.as_str();
             if !listed.get_ref().keys().any(named) {
-                self.fault(
-                    place_of_table,
-                    "mode",
-                    format!("the purpose has no mode for `{}`", family.as_str()),
-                );
+                self.fault(place_of_table, "mode", format!("the purpose has no mode for `{}`", family.as_str()));
             }
         }
         self.judge_modes(place_of_table, document, &families, &exceptions);
@@ -212,9 +195,7 @@ impl Check<'_> {
             (Mode::OptInOrSoft, Basis::SoftOptIn, "soft_opt_in"),
             (Mode::OptInOrImplied, Basis::Implied, "implied"),
         ] {
-            if all().any(|used| *used == mode)
-                && !document.bases.iter().any(|listed| *listed.get_ref() == basis)
-            {
+            if all().any(|used| *used == mode) && !document.bases.iter().any(|listed| *listed.get_ref() == basis) {
                 self.fault(place, "mode", format!("a mode rests on `{name}`, which `bases` does not list"));
             }
         }

@@ -38,12 +38,7 @@ impl Check<'_> {
         let role = self.need(place, &document.role, "role");
         let controller = self.need(place, &document.controller, "controller");
         if let Some(controller) = controller {
-            self.known(
-                place,
-                std::slice::from_ref(controller),
-                "controller",
-                declared(&documents.controllers),
-            );
+            self.known(place, std::slice::from_ref(controller), "controller", declared(&documents.controllers));
         }
         let country = self.need(place, &document.country, "country");
         if let Some(country) = country
@@ -63,11 +58,7 @@ impl Check<'_> {
         if let Some(previous) = &document.previous_epoch
             && !(1..epoch).contains(previous.get_ref())
         {
-            self.fault(
-                place.at(&previous.span()),
-                "epoch",
-                "the previous epoch comes before the current one",
-            );
+            self.fault(place.at(&previous.span()), "epoch", "the previous epoch comes before the current one");
         }
         Some(RecipientRule {
             id: document.id.as_ref()?.get_ref().clone(),
@@ -119,8 +110,7 @@ impl Check<'_> {
             match &rule.served {
                 None if self.documents.attributes.items.iter().any(|attribute| {
                     attribute.document.served.is_none()
-                        && attribute.document.name.as_ref().map(|known| known.get_ref())
-                            == Some(name.get_ref())
+                        && attribute.document.name.as_ref().map(|known| known.get_ref()) == Some(name.get_ref())
                 }) =>
                 {
                     self.fault(place, "never_served", format!("`{}` is never served", rule.name));

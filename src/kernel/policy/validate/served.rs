@@ -42,8 +42,7 @@ impl Check<'_> {
         if let Some(stored) = stored
             && !fits(name, measure, stored)
         {
-            let message =
-                format!("this form cannot be computed from a value of type `{}`", type_name(stored));
+            let message = format!("this form cannot be computed from a value of type `{}`", type_name(stored));
             self.fault(place_of_name, "served_form", message);
         }
         form
@@ -80,8 +79,7 @@ impl Check<'_> {
         let labels = self.labels(place, document)?;
         let (measure, edges) = (*measure?.get_ref(), edges?);
         if labels.len() != edges.len() + 1 {
-            let message =
-                format!("{} edges make {} bands, not {}", edges.len(), edges.len() + 1, labels.len());
+            let message = format!("{} edges make {} bands, not {}", edges.len(), edges.len() + 1, labels.len());
             let span = document.labels.as_ref().and_then(|labels| labels.first()).map(Spanned::span);
             self.fault(span.map_or(place, |span| place.at(&span)), "band_edges", message);
             return None;

@@ -262,24 +262,12 @@ fn the_version_covers_every_document_but_the_cases() {
 fn a_name_is_declared_once() {
     let second = "\n[[controller]]\nid = \"shop\" # again\nname = \"S\"\naddress = \"B\"\ncontact = \"c\"\nofficer = \"o\"\n";
     let officer = "officer = \"dpo@shop.example\"\n";
-    one_fault(
-        "controllers.toml",
-        officer,
-        &format!("{officer}{second}"),
-        "duplicate",
-        "id = \"shop\" # again",
-    );
+    one_fault("controllers.toml", officer, &format!("{officer}{second}"), "duplicate", "id = \"shop\" # again");
 }
 
 #[test]
 fn a_reference_is_known() {
-    one_fault(
-        "attributes.toml",
-        "[\"offers\"]",
-        "[\"offer\"]",
-        "unknown_reference",
-        "purposes = [\"offer\"]",
-    );
+    one_fault("attributes.toml", "[\"offers\"]", "[\"offer\"]", "unknown_reference", "purposes = [\"offer\"]");
     one_fault("attributes.toml", "\"birth_date\"", "\"birthday\"", "unknown_reference", "input");
     one_fault("recipients.toml", "\"shop\"", "\"store\"", "unknown_reference", "controller = \"store\"");
     one_fault(
@@ -299,13 +287,7 @@ fn a_reference_is_known() {
         "unknown_reference",
         "recipients",
     );
-    one_fault(
-        "attributes.toml",
-        "input = \"birth_date\"",
-        "input = \"age_band\"",
-        "unknown_reference",
-        "input",
-    );
+    one_fault("attributes.toml", "input = \"birth_date\"", "input = \"age_band\"", "unknown_reference", "input");
 }
 
 #[test]
@@ -348,13 +330,7 @@ fn a_sensitive_purpose_is_explicit() {
 
 #[test]
 fn keys_of_the_vocabularies_exist() {
-    one_fault(
-        "purposes.toml",
-        "\"third_party_sharing\"",
-        "\"spying\"",
-        "vocabulary",
-        "fideslang = \"spying\"",
-    );
+    one_fault("purposes.toml", "\"third_party_sharing\"", "\"spying\"", "vocabulary", "fideslang = \"spying\"");
     one_fault("purposes.toml", "\"DirectMarketing\"", "\"dpv:Direct\"", "vocabulary", "dpv = \"dpv:");
     one_fault(
         "attributes.toml",
@@ -392,11 +368,7 @@ fn not_10_a_changed_purpose_says_what_its_change_is() {
         ("kind = \"breaking\"\n[[purpose.change]]\nversion = 3\nsummary = \"x\"\nkind = \"breaking\"\n", 25),
     ] {
         let found = with(lines).unwrap_err();
-        assert_eq!(
-            found.iter().map(|f| (f.code, f.line)).collect::<Vec<_>>(),
-            [("not_10", line)],
-            "{found:#?}"
-        );
+        assert_eq!(found.iter().map(|f| (f.code, f.line)).collect::<Vec<_>>(), [("not_10", line)], "{found:#?}");
     }
 }
 
@@ -430,7 +402,8 @@ fn not_06_an_attribute_has_its_ccpa_category_and_retention() {
 
 #[test]
 fn seg_01_what_is_derived_inherits_tag_purposes_and_retention() {
-    let birth = "fideslang = \"user.demographic.date_of_birth\"\nccpa = \"C\"\nretention = \"P36M\"\ntag = \"none\"\n";
+    let birth =
+        "fideslang = \"user.demographic.date_of_birth\"\nccpa = \"C\"\nretention = \"P36M\"\ntag = \"none\"\n";
     let found = faults("attributes.toml", birth, &birth.replace("none", "health"));
     assert_eq!(found.iter().map(|f| (f.code, f.line)).collect::<Vec<_>>(), [("tag", 22)], "{found:#?}");
 }
@@ -495,16 +468,9 @@ fn a_served_form_fits_its_input() {
         "served_form",
         "served = { form = \"one_of\"",
     );
-    let found = faults(
-        "attributes.toml",
-        "{ form = \"one_of\", labels",
-        "{ form = \"prefix\", characters = 2, labels",
-    );
-    assert_eq!(
-        found.iter().map(|f| (f.code, f.line)).collect::<Vec<_>>(),
-        [("served_form", 41); 2],
-        "{found:#?}"
-    );
+    let found =
+        faults("attributes.toml", "{ form = \"one_of\", labels", "{ form = \"prefix\", characters = 2, labels");
+    assert_eq!(found.iter().map(|f| (f.code, f.line)).collect::<Vec<_>>(), [("served_form", 41); 2], "{found:#?}");
 }
 
 #[test]
@@ -538,20 +504,8 @@ fn seg_05_no_age_below_18_is_served_for_marketing() {
 
 #[test]
 fn sta_16_a_sensitive_word_needs_a_tag() {
-    one_fault(
-        "attributes.toml",
-        "\"music\"",
-        "\"pregnancy\"",
-        "sensitive_word",
-        "served = { form = \"one_of\"",
-    );
-    one_fault(
-        "attributes.toml",
-        "\"music\"",
-        "\"trade_union\"",
-        "sensitive_word",
-        "served = { form = \"one_of\"",
-    );
+    one_fault("attributes.toml", "\"music\"", "\"pregnancy\"", "sensitive_word", "served = { form = \"one_of\"");
+    one_fault("attributes.toml", "\"music\"", "\"trade_union\"", "sensitive_word", "served = { form = \"one_of\"");
     assert_eq!(faults("attributes.toml", "[\"music\", \"books\"]", "[\"public transport\"]"), []);
 }
 
@@ -730,18 +684,9 @@ fn cap_20_a_form_sends_stored_attributes_that_it_needs() {
 
 #[test]
 fn a_form_gives_the_assurance_that_its_purposes_need() {
-    one_fault(
-        "forms.toml",
-        "title =",
-        "assurance = \"confirmed_mailbox\"\ntitle =",
-        "assurance",
-        "assurance",
-    );
+    one_fault("forms.toml", "title =", "assurance = \"confirmed_mailbox\"\ntitle =", "assurance", "assurance");
     let found = faults("forms.toml", "title =", "assurance = \"imported\"\ntitle =");
-    assert_eq!(
-        found.iter().map(|f| (f.code, f.line)).collect::<Vec<_>>(),
-        [("assurance", 4), ("assurance", 7)]
-    );
+    assert_eq!(found.iter().map(|f| (f.code, f.line)).collect::<Vec<_>>(), [("assurance", 4), ("assurance", 7)]);
 }
 
 #[test]
@@ -762,8 +707,7 @@ fn the_shipped_policy_has_no_fault() {
     let sources = shipped();
     let policy = ValidPolicy::from_sources(&sources)
         .unwrap_or_else(|faults| panic!("{}", faults.iter().map(|f| format!("{f}\n")).collect::<String>()));
-    for name in
-        ["age_band", "region", "stage", "rfm_recency", "rfm_frequency", "rfm_monetary", "propensity_band"]
+    for name in ["age_band", "region", "stage", "rfm_recency", "rfm_frequency", "rfm_monetary", "propensity_band"]
     {
         assert!(policy.attribute(&name.parse().unwrap()).is_some(), "{name}");
     }

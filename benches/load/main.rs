@@ -2,11 +2,10 @@
 //! and asserts nothing; `scripts/bench` runs it beside `pgbench` and prints the ratios.
 //!
 //! ```text
-//! cargo bench --bench load -- capture --url http://127.0.0.1:8080 --notice sha256:… --connections 32 --seconds 15
+//! consentry-load capture --url http://127.0.0.1:8080 --notice sha256:… --connections 32 --seconds 15
 //! ```
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
-#![expect(missing_docs, reason = "a program, not a library")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,9 +21,6 @@ use tokio::net::TcpStream;
 struct CommandLine {
     #[command(subcommand)]
     command: Command,
-    /// Passed by cargo to every benchmark
-    #[arg(long, global = true, hide = true)]
-    bench: bool,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -115,7 +111,12 @@ async fn run(command: Command) -> anyhow::Result<()> {
 
 impl Target {
     fn host(&self) -> anyhow::Result<String> {
-        Ok(self.url.strip_prefix("http://").context("the url begins with http://")?.trim_end_matches('/').to_owned())
+        Ok(self
+            .url
+            .strip_prefix("http://")
+            .context("the url begins with http://")?
+            .trim_end_matches('/')
+            .to_owned())
     }
 }
 

@@ -1,0 +1,205 @@
+//! The gateway under test.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use app::{Gateway, GatewaySettings, LedgerReport};
+use consentry::assets::shipped_policy;
+use kernel::authn::HashCost;
+use kernel::authz::{Actor, Authorized};
+use kernel::clock::{Clock as _, FixedClock};
+use kernel::policy::document::PolicySources;
+use kernel::seal::{KeySet, Keyring};
+use kernel::time::Timestamp;
+
+use super::server::Server;
+use super::{Answer, Backend, Database, MARK, SeededEntropy, log};
+
+/// When every test begins.
+pub(crate) const START: &str = "2026-11-22T12:00:00Z";
+
+/// What the gateways of one store have in common.
+struct Store {
+    database: Database,
+    keys: String,
+    clock: Arc<FixedClock>,
+}
+
+impl Store {
+    fn keyring(&self) -> Keyring {
+        Keyring::new(&KeySet::from_toml(&self.keys).unwrap()).unwrap()
+    }
+}
+
+pub(crate) struct TestGateway {
+    store: Arc<Store>,
+    gateway: Gateway,
+    server: Server,
+    http: reqwest::Client,
+}
+
+impl TestGateway {
+    /// A gateway with the shipped policy on a fresh database.
+    pub(crate) async fn start(backend: Backend) -> Self {
+        Self::start_under(backend, shipped_policy()).await
+    }
+
+    /// A gateway with another policy on a fresh database.
+    pub(crate) async fn start_under(backend: Backend, policy: PolicySources) -> Self {
+        log::keep();
+        let clock = FixedClock::at(START.parse().unwrap());
+        let keys = KeySet::generate(&SeededEntropy::new(7)).to_toml().as_str().to_owned();
+        let store = Store { database: Database::fresh(backend), keys, clock: Arc::new(clock) };
+        Self::open(Arc::new(store), policy).await
+    }
+
+    /// Another gateway on the same database, as behind a load balancer.
+    pub(crate) async fn twin(&self) -> Self {
+        Self::open(Arc::clone(&self.store), shipped_policy()).await
+    }
+
+    /// Stops this gateway and opens its database again under another policy.
+    pub(crate) async fn under(self, policy: PolicySources) -> Self {
+        let store = Arc::clone(&self.store);
+        drop(self);
+        Self::open(store, policy).await
+    }
+
+    async fn open(store: Arc<Store>, policy: PolicySources) -> Self {
+        static SEED: AtomicU64 = AtomicU64::new(100);
+        let settings = GatewaySettings {
+            issuer: "http://gateway.test".to_owned(),
+            audience: "http://gateway.test".to_owned(),
+            ledger_origin: "gateway.test/ledger".to_owned(),
+            database_url: store.database.url(),
+            max_connections: 6,
+            hash_cost: HashCost::new(8, 1, 1).unwrap(),
+            ..GatewaySettings::default()
+        };
+        let keyring = store.keyring();
+        let entropy = Arc::new(SeededEntropy::new(SEED.fetch_add(1, Ordering::Relaxed)));
+        let clock = Arc::clone(&store.clock);
+        let gateway = Gateway::open(settings, keyring, policy, clock, entropy).await.unwrap();
+        let server = Server::start(gateway.clone());
+        let http =
+            reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        Self { store, gateway, server, http }
+    }
+
+    /// The facade, for what an operator does and HTTP does not offer.
+    pub(crate) fn gateway(&self) -> &Gateway {
+        &self.gateway
+    }
+
+    pub(crate) fn database(&self) -> &Database {
+        &self.store.database
+    }
+
+    /// The keys, to tell what is true of what nobody else can know.
+    pub(crate) fn keyring(&self) -> Keyring {
+        self.store.keyring()
+    }
+
+    /// The key file.
+    pub(crate) fn keys(&self) -> &str {
+        &self.store.keys
+    }
+
+    pub(crate) fn clock(&self) -> &FixedClock {
+        &self.store.clock
+    }
+
+    /// Moves the clock on a little, so that what happens next happens later, and tells the time.
+    pub(crate) fn later(&self) -> Timestamp {
+        self.clock().advance_ms(1);
+        self.clock().now()
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.server.address)
+    }
+
+    pub(crate) fn address(&self) -> std::net::SocketAddr {
+        self.server.address
+    }
+
+    /// A request without credentials.
+    pub(crate) fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        self.http.request(method.parse().unwrap(), self.url(path))
+    }
+
+    pub(crate) async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
+        Answer::read(request.send().await.unwrap()).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(self.request("GET", path)).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &serde_json::Value) -> Answer {
+        self.send(self.request("POST", path).json(body)).await
+    }
+
+    /// The digest of the notice that a form shows now.
+    pub(crate) fn notice(&self, form: &str, locale: &str) -> String {
+        let policy = self.gateway.policy();
+        let notice = &policy.form(&form.parse().unwrap()).unwrap().notice;
+        policy.current_notice(notice, locale).unwrap().digest.to_string()
+    }
+
+    /// Takes everything that was committed into the ledger's tree, as the background job does.
+    ///
+    /// PostgreSQL's commit horizon is the whole server's: while another test's transaction runs, entries wait.
+    pub(crate) async fn sequence(&self) {
+        let job = Authorized::prove(Actor::Job("suite")).unwrap();
+        for _ in 0..20_000 {
+            self.gateway.sequence_ledger_once(&job).await.unwrap();
+            let entries = self.database().number("SELECT count(*) FROM ledger_entry").await;
+            let covered = self.database().number("SELECT coalesce(max(size), 0) FROM ledger_checkpoint").await;
+            if covered >= entries {
+                return;
+            }
+        }
+        panic!("some entries are never sequenced");
+    }
+
+    pub(crate) async fn verify(&self) -> LedgerReport {
+        let operator = Authorized::prove(Actor::Operator).unwrap();
+        self.gateway.verify_ledger(&operator, |_, _| {}).await.unwrap()
+    }
+
+    /// That the ledger verifies and nothing waits to be covered.
+    pub(crate) async fn expect_sound_ledger(&self) -> LedgerReport {
+        self.sequence().await;
+        let report = self.verify().await;
+        assert_eq!((report.fault.as_deref(), report.pending), (None, 0));
+        assert!(report.entries > 0 && report.checkpoints > 0);
+        report
+    }
+}
+
+impl Drop for TestGateway {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let log = log::kept();
+            let line = log.lines().find(|line| line.to_lowercase().contains(MARK));
+            assert!(line.is_none(), "the log holds a personal value: {line:?}");
+        }
+    }
+}
+
+/// The shipped policy with passages of its documents replaced: document, passage, replacement.
+pub(crate) fn policy_with(edits: &[(&str, &str, &str)]) -> PolicySources {
+    let mut documents: Vec<_> = shipped_policy()
+        .iter()
+        // The cases are about the policy as it is shipped.
+        .filter(|source| !source.path().starts_with("cases/"))
+        .map(|source| (source.path().to_owned(), source.text().to_owned()))
+        .collect();
+    for (path, passage, replacement) in edits {
+        let (_, text) = documents.iter_mut().find(|(known, _)| known == path).unwrap();
+        assert!(text.contains(passage), "{path} has no `{passage}`");
+        *text = text.replace(passage, replacement);
+    }
+    documents.into_iter().collect()
+}

@@ -1,0 +1,47 @@
+//! The data protection officer's program.
+
+use kernel::authz::Scope;
+use serde_json::{Value, json};
+
+use super::{Answer, Client, Person, Role, TestGateway};
+
+pub(crate) struct Officer<'a> {
+    pub(crate) client: Client<'a>,
+}
+
+impl TestGateway {
+    pub(crate) async fn officer(&self) -> Officer<'_> {
+        let scopes = vec![Scope::RightsRead, Scope::RightsWrite];
+        Officer { client: Client::registered(self, Role { scopes, ..Role::default() }).await }
+    }
+}
+
+impl Officer<'_> {
+    pub(crate) async fn opens(&self, kind: &str, subject: Value) -> Answer {
+        self.client.post("/v1/rights-requests", &json!({ "type": kind, "subject": subject })).await
+    }
+
+    /// Everything that is held of a person.
+    pub(crate) async fn copy(&self, person: &Person<'_>) -> Value {
+        let answer = self.opens("access", json!({ "email": person.email })).await.expect(201);
+        answer.json()["document"].clone()
+    }
+
+    /// Whether anything is held of a person.
+    pub(crate) async fn holds(&self, person: &Person<'_>) -> bool {
+        self.copy(person).await["processing"].as_bool().unwrap()
+    }
+
+    /// The kinds of a person's events, in order.
+    pub(crate) async fn events(&self, person: &Person<'_>) -> Vec<String> {
+        let copy = self.copy(person).await;
+        let events = copy["events"].as_array().cloned().unwrap_or_default();
+        events.iter().map(|event| event["event"].as_str().unwrap().to_owned()).collect()
+    }
+
+    pub(crate) async fn erases(&self, person: &Person<'_>) -> Value {
+        let answer = self.opens("erasure", json!({ "email": person.email })).await.expect(201).json();
+        assert_eq!((&answer["status"], &answer["outcome"]), (&json!("completed"), &json!("erased")));
+        answer
+    }
+}

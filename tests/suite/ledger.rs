@@ -1,0 +1,186 @@
+//! The ledger: it verifies after everything, and whatever is changed in it is found.
+
+use serde_json::json;
+
+use crate::harness::{Backend, Line, TestGateway};
+
+on_both!(
+    it_verifies_after_everything,
+    nothing_in_it_can_be_changed_by_slip,
+    a_changed_entry_is_found,
+    a_removed_entry_is_found,
+    a_truncated_ledger_is_found,
+    an_exchanged_order_is_found,
+    an_inserted_entry_is_found,
+    a_changed_checkpoint_is_found,
+    every_change_has_its_entry,
+);
+
+/// A day in the life of a gateway.
+async fn live(gateway: &TestGateway) {
+    let (anna, berta) = (gateway.person("anna"), gateway.person("berta"));
+    let (shop, segmentation, officer) =
+        (gateway.shop().await, gateway.segmentation().await, gateway.officer().await);
+    for person in [&anna, &berta] {
+        person.gives(&["email_marketing", "profiling_segmentation"]).await;
+        shop.sends(&[Line::of(person, json!({ "city": "Berlin" }))]).await;
+        gateway.sequence().await;
+    }
+    assert_eq!(segmentation.knows().await.len(), 2);
+    anna.withdraws(&["email_marketing"]).await;
+    officer.copy(&anna).await;
+    gateway.sequence().await;
+    officer.erases(&berta).await;
+    assert_eq!(segmentation.knows().await.len(), 1);
+}
+
+async fn it_verifies_after_everything(backend: Backend) {
+    let gateway = TestGateway::start(backend).await;
+    live(&gateway).await;
+    let report = gateway.expect_sound_ledger().await;
+    assert_eq!(report.size, report.entries);
+    let rows = gateway.database().number("SELECT count(*) FROM ledger_entry").await;
+    assert_eq!(i64::try_from(report.entries), Ok(rows));
+    assert!(report.checkpoints >= 4);
+    // Looking changes nothing.
+    assert_eq!(gateway.expect_sound_ledger().await, report);
+}
+
+async fn nothing_in_it_can_be_changed_by_slip(backend: Backend) {
+    let gateway = TestGateway::start(backend).await;
+    live(&gateway).await;
+    gateway.sequence().await;
+    for statement in [
+        "UPDATE ledger_entry SET sequence = sequence + 1",
+        "DELETE FROM ledger_entry",
+        "UPDATE ledger_checkpoint SET size = size + 1",
+        "DELETE FROM ledger_checkpoint",
+        "UPDATE consent_event SET kind = 2",
+    ] {
+        let refused = gateway.database().try_execute(statement).await.unwrap_err();
+        assert!(refused.contains("append-only"), "{statement}: {refused}");
+    }
+    gateway.expect_sound_ledger().await;
+}
+
+/// Somebody who owns the database takes the guard away, changes something, and puts the guard back: it is found.
+async fn tamper(backend: Backend, on_sqlite: &str, on_postgres: &str) {
+    let gateway = TestGateway::start(backend).await;
+    live(&gateway).await;
+    gateway.expect_sound_ledger().await;
+    match backend {
+        Backend::Sqlite => {
+            let triggers = [
+                "ledger_entry_refuses_update",
+                "ledger_entry_refuses_delete",
+                "ledger_checkpoint_refuses_update",
+                "ledger_checkpoint_refuses_delete",
+            ];
+            for trigger in triggers {
+                gateway.database().execute(&format!("DROP TRIGGER {trigger}")).await;
+            }
+            gateway.database().execute(on_sqlite).await;
+        }
+        Backend::Postgres => {
+            for table in ["ledger_entry", "ledger_checkpoint"] {
+                gateway.database().execute(&format!("ALTER TABLE {table} DISABLE TRIGGER ALL")).await;
+            }
+            gateway.database().execute(on_postgres).await;
+        }
+    }
+    let report = gateway.verify().await;
+    assert!(report.fault.is_some(), "{report:?}");
+}
+
+async fn a_changed_entry_is_found(backend: Backend) {
+    // The last byte of the fifth entry.
+    tamper(
+        backend,
+        "UPDATE ledger_entry SET entry = CAST(substr(entry, 1, length(entry) - 1) || X'07' AS BLOB) \
+         WHERE id = (SELECT id FROM ledger_entry ORDER BY sequence, id LIMIT 1 OFFSET 4)",
+        "UPDATE ledger_entry SET entry = set_byte(entry, length(entry) - 1, (get_byte(entry, length(entry) - 1) + 1) % 256) \
+         WHERE id = (SELECT id FROM ledger_entry ORDER BY sequence, id LIMIT 1 OFFSET 4)",
+    )
+    .await;
+}
+
+async fn a_removed_entry_is_found(backend: Backend) {
+    let remove =
+        "DELETE FROM ledger_entry WHERE id = (SELECT id FROM ledger_entry ORDER BY sequence, id LIMIT 1 OFFSET 4)";
+    tamper(backend, remove, remove).await;
+}
+
+async fn a_truncated_ledger_is_found(backend: Backend) {
+    let truncate = "DELETE FROM ledger_entry WHERE sequence > (SELECT min(last_sequence) FROM ledger_checkpoint)";
+    tamper(backend, truncate, truncate).await;
+}
+
+async fn an_exchanged_order_is_found(backend: Backend) {
+    // The two last captures change places.
+    let exchange = "UPDATE ledger_entry SET sequence = \
+         (SELECT max(sequence) + min(sequence) FROM (SELECT sequence FROM ledger_entry ORDER BY sequence DESC, id DESC LIMIT 3) last) \
+         - sequence WHERE sequence >= (SELECT min(sequence) FROM \
+         (SELECT sequence FROM ledger_entry ORDER BY sequence DESC, id DESC LIMIT 3) last)";
+    tamper(backend, exchange, exchange).await;
+}
+
+async fn an_inserted_entry_is_found(backend: Backend) {
+    let insert = "INSERT INTO ledger_entry (sequence, entry) SELECT sequence, entry FROM ledger_entry \
+                  ORDER BY sequence, id LIMIT 1";
+    tamper(backend, insert, insert).await;
+}
+
+async fn a_changed_checkpoint_is_found(backend: Backend) {
+    // The root is changed together with the tree's edge; the signature is not, for that takes the key.
+    tamper(
+        backend,
+        "UPDATE ledger_checkpoint SET note = replace(note, substr(note, -6, 2), 'zz') \
+         WHERE size = (SELECT max(size) FROM ledger_checkpoint)",
+        "UPDATE ledger_checkpoint SET note = replace(note, left(right(note, 6), 2), 'zz') \
+         WHERE size = (SELECT max(size) FROM ledger_checkpoint)",
+    )
+    .await;
+}
+
+async fn every_change_has_its_entry(backend: Backend) {
+    let gateway = TestGateway::start(backend).await;
+    let (anna, shop, officer) = (gateway.person("anna"), gateway.shop().await, gateway.officer().await);
+    let segmentation = gateway.segmentation().await;
+    for client in [&shop.client, &officer.client, &segmentation.client] {
+        client.token().await;
+    }
+    let entries = async || gateway.expect_sound_ledger().await.entries;
+    let mut known = entries().await;
+    let mut grows = async |what: &str, by: std::ops::RangeInclusive<u64>| {
+        let now = entries().await;
+        assert!(by.contains(&(now - known)), "{what} wrote {} entries", now - known);
+        known = now;
+    };
+    anna.gives(&["profiling_segmentation"]).await;
+    grows("a consent", 1..=4).await;
+    shop.sends(&[Line::of(&anna, json!({ "city": "Berlin" }))]).await;
+    grows("a record", 1..=2).await;
+    let name = segmentation.knows().await.into_iter().next().unwrap();
+    grows("a pull", 1..=2).await;
+    segmentation.looks_up_names(&[&name]).await.profiles();
+    grows("a look-up", 1..=1).await;
+    // A look-up that finds nobody is a disclosure of that.
+    segmentation.looks_up_names(&["p1-00112233445566778899aabbccddeeff"]).await.profiles();
+    grows("a look-up of nobody", 1..=1).await;
+    anna.withdraws(&["profiling_segmentation"]).await;
+    grows("a withdrawal", 1..=1).await;
+    officer.copy(&anna).await;
+    grows("an access request", 1..=3).await;
+    officer.erases(&anna).await;
+    grows("an erasure", 1..=3).await;
+    shop.tries(&[Line::of(&anna, json!({ "city": "Berlin" }))]).await.expect(200);
+    grows("a suppressed record", 0..=1).await;
+    officer
+        .client
+        .get("/v1/profiles?purpose=profiling_segmentation")
+        .await
+        .expect_problem(403, "insufficient_scope");
+    grows("a refused attempt", 0..=1).await;
+    gateway.get("/health/ready").await.expect(200);
+    grows("looking", 0..=0).await;
+}

@@ -1,0 +1,32 @@
+//! The API suite: the whole gateway behind a real listener, on SQLite and on PostgreSQL.
+//!
+//! Clock and entropy are injected, so nothing sleeps and nothing measures time. Tests are named after the rows of the law
+//! they prove (`cap_16_…`) or after the sentence they prove.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::panic, reason = "tests")]
+
+#[macro_use]
+mod harness;
+
+mod authorisation;
+mod bad_input;
+mod canary;
+mod capture;
+mod command_line;
+mod concurrency;
+mod crash;
+mod disclosure;
+mod erasure;
+mod formats;
+mod forms;
+mod idempotency;
+mod ledger;
+mod notices;
+mod openapi;
+mod operation;
+mod pseudonymity;
+mod rights;
+mod routes;
+mod security;
+mod standing;
