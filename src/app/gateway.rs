@@ -15,7 +15,7 @@ use kernel::subject::SubjectId;
 use kernel::time::Timestamp;
 use store::change::{ApplyPolicy, Capture, Captured};
 use store::query::{StoredNotice, SubjectRow};
-use store::{Backend, Store, StoreError, StoreSettings};
+use store::{Store, StoreError, StoreSettings};
 use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -131,6 +131,11 @@ pub(crate) struct Inner {
 
 /// The most captures or disclosures that one commit carries.
 const BATCH: usize = 64;
+/// Batches of captures in work at once: on PostgreSQL the commit of one overlaps the statements of the others. SQLite
+/// has one writer, and the store queues for it.
+const CAPTURES_AT_ONCE: usize = 4;
+/// Batches of look-ups and of disclosures in work at once.
+const LOOKUPS_AT_ONCE: usize = 2;
 
 impl Gateway {
     /// Connects, brings the schema and the policy up to date and starts the writers.
@@ -292,12 +297,7 @@ fn capture_writers(
 ) -> Batcher<Capture, Captured> {
     let (store, keyring, clock, entropy) =
         (store.clone(), Arc::clone(keyring), Arc::clone(clock), Arc::clone(entropy));
-    // SQLite has one writer; PostgreSQL overlaps the one's commit with the other's statements.
-    let writers = match store.backend() {
-        Backend::Sqlite => 1,
-        Backend::Postgres => 4,
-    };
-    Batcher::start(runtime, writers, BATCH, move |captures| {
+    Batcher::start(runtime, CAPTURES_AT_ONCE, BATCH, move |captures| {
         let (store, keyring, entropy) = (store.clone(), Arc::clone(&keyring), Arc::clone(&entropy));
         let at = clock.now();
         async move { crate::consent::write_captures(&store, &keyring, &entropy, captures, at).await }
@@ -306,7 +306,7 @@ fn capture_writers(
 
 fn row_readers(runtime: &Handle, store: &Store) -> Batcher<Vec<SubjectId>, Vec<SubjectRow>> {
     let store = store.clone();
-    Batcher::start(runtime, 2, BATCH, move |asked: Vec<Vec<SubjectId>>| {
+    Batcher::start(runtime, LOOKUPS_AT_ONCE, BATCH, move |asked: Vec<Vec<SubjectId>>| {
         let store = store.clone();
         async move { crate::profile::read_rows(&store, asked).await }
     })
@@ -314,11 +314,7 @@ fn row_readers(runtime: &Handle, store: &Store) -> Batcher<Vec<SubjectId>, Vec<S
 
 fn disclosure_writers(runtime: &Handle, store: &Store) -> Batcher<DisclosureRecord, ()> {
     let store = store.clone();
-    let writers = match store.backend() {
-        Backend::Sqlite => 1,
-        Backend::Postgres => 4,
-    };
-    Batcher::start(runtime, writers, BATCH, move |disclosures: Vec<DisclosureRecord>| {
+    Batcher::start(runtime, LOOKUPS_AT_ONCE, BATCH, move |disclosures: Vec<DisclosureRecord>| {
         let store = store.clone();
         async move { crate::profile::write_disclosures(&store, disclosures).await }
     })

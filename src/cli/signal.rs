@@ -56,3 +56,30 @@ fn note_invalidities(tc: &TcString) {
         note(format_args!("tcfeuv2: invalid, it permits nothing: {invalidity}"));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn decode(string: &str) -> anyhow::Result<Outcome> {
+        run(&SignalCommand::Decode(DecodeArgs { string: string.to_owned() }))
+    }
+
+    #[test]
+    fn what_reads_is_done_even_if_it_is_invalid_or_unknown() {
+        for string in
+            ["DBABBg~BVWSSSVY.YA", "DBABLA~CAAAVVVVVVRA.QA", "CQSbk4AQSbk4ANwAAAENAwCgAAAAAAAAAAYgACPAAAAA"]
+        {
+            assert_eq!(decode(string).unwrap(), Outcome::Done);
+        }
+    }
+
+    #[test]
+    fn what_is_malformed_could_not_be_tried() {
+        for (string, place) in [("z", 0), ("DBABTA~1YN+", 10), ("DBABBg~BwAAAABA", 8)] {
+            let reason = format!("{:#}", decode(string).unwrap_err());
+            assert!(reason.ends_with(&format!("at character {place}]")) && !reason.contains('\n'), "{reason}");
+        }
+    }
+}

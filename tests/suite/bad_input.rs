@@ -288,7 +288,7 @@ async fn a_bad_record_is_rejected_alone(backend: Backend) {
         Line::of(&berta, json!({ "shoe_size": 42 })).0.to_string(),
         Line::of(&berta, json!({ "birth_date": "2026-02-30" })).0.to_string(),
         Line::of(&berta, json!({ "city": "Berlin" })).observed_at("2026-11-23T00:00:00Z").0.to_string(),
-        Line::of(&berta, json!({ "city": "Berlin" })).from_region("de").0.to_string(),
+        Line::of(&berta, json!({ "city": "Berlin" })).of_region("de").0.to_string(),
         Line::of(&berta, json!({})).0.to_string(),
         good(&carla),
     ];

@@ -62,7 +62,7 @@ async fn nothing_marked_is_found_outside_what_is_sealed(backend: Backend) {
     ];
     for person in [&anna, &berta] {
         live(&gateway, person).await;
-        let mut line = Line::of(person, marked()).from_region("DE");
+        let mut line = Line::of(person, marked()).of_region("DE");
         line.0["subject"]["customer_id"] = format!("q7canary-number-{}", person.email.len()).into();
         shop.sends(&[line]).await;
         for recipient in &recipients {

@@ -241,7 +241,7 @@ async fn cap_21_a_new_person_has_permitted_nothing(backend: Backend) {
     let gateway = TestGateway::start(backend).await;
     let anna = gateway.person("anna");
     let shop = gateway.shop().await;
-    shop.sends(&[Line::of(&anna, json!({ "birth_date": "1990-01-01", "first_name": "Anna" })).from_region("DE")])
+    shop.sends(&[Line::of(&anna, json!({ "birth_date": "1990-01-01", "first_name": "Anna" })).of_region("DE")])
         .await;
     let mailer = gateway.mailer().await;
     for purpose in ["email_marketing", "email_open_tracking", "link_tracking"] {

@@ -55,7 +55,7 @@ async fn a_pull_of_many_pages_is_whole_in_every_format(backend: Backend) {
         let person = gateway.person(&format!("person-{number}"));
         // In California nobody needs to have said anything for this purpose.
         let attributes = json!({ "interest_topic": topics[number % 5], "household_size": 1 + number % 6 });
-        Line::of(&person, attributes).from_region("US-CA").0.to_string()
+        Line::of(&person, attributes).of_region("US-CA").0.to_string()
     };
     let lines: Vec<_> = (0..PERSONS).map(line).collect();
     let result = shop.sends_bytes("application/x-ndjson", lines.join("\n")).await.expect(200);

@@ -17,6 +17,8 @@ on_both!(
 
 const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
 
+type Inputs<'a> = Vec<(&'a str, &'a str)>;
+
 /// Submits a form as a browser does.
 async fn submit(gateway: &TestGateway, form: &str, inputs: &[(&str, &str)], accept: &str) -> Answer {
     gateway.later();
@@ -139,7 +141,7 @@ async fn what_is_wrong_is_said_in_words_and_nothing_is_stored(backend: Backend) 
     ];
     let with =
         |name, value| good.iter().copied().filter(|(known, _)| *known != name).chain([(name, value)]).collect();
-    let cases: Vec<(Vec<(&str, &str)>, &str, &str)> = vec![
+    let cases: [(Inputs<'_>, &str, &str); 9] = [
         (with("email", "not an address"), "invalid_identifier", "not written correctly"),
         (with("email", ""), "missing_field", "required field is empty"),
         (with("notice", &stale), "notice_unknown", "which information text"),

@@ -213,8 +213,8 @@ async fn sta_20_a_californian_adult_is_shared_until_she_opts_out(backend: Backen
     let (carla, dora) = (gateway.person("carla").of_region(Some("US-CA")), gateway.person("dora"));
     let attributes = json!({ "birth_date": "1990-05-05", "interest_topic": "books" });
     shop.sends(&[
-        Line::of(&carla, attributes.clone()).from_region("US-CA"),
-        Line::of(&dora, attributes).from_region("DE"),
+        Line::of(&carla, attributes.clone()).of_region("US-CA"),
+        Line::of(&dora, attributes).of_region("DE"),
     ])
     .await;
     assert_eq!(adnetwork.knows().await.len(), 1);
@@ -236,7 +236,7 @@ async fn sta_24_only_exactly_1_is_the_signal(backend: Backend) {
         gateway
             .shop()
             .await
-            .sends(&[Line::of(&person, json!({ "interest_topic": "books" })).from_region("US-CA")])
+            .sends(&[Line::of(&person, json!({ "interest_topic": "books" })).of_region("US-CA")])
             .await;
         assert_eq!(adnetwork.knows().await.len(), before + 1);
         let receipt = person.signals(header).await.expect(201).json();
@@ -261,7 +261,7 @@ async fn sta_41_opting_out_of_sale_and_of_emails_are_two_things(backend: Backend
     let (carla, dora) =
         (gateway.person("carla").of_region(Some("US-CA")), gateway.person("dora").of_region(Some("US-CA")));
     for person in [&carla, &dora] {
-        shop.sends(&[Line::of(person, json!({ "interest_topic": "books" })).from_region("US-CA")]).await;
+        shop.sends(&[Line::of(person, json!({ "interest_topic": "books" })).of_region("US-CA")]).await;
     }
     assert_eq!(adnetwork.knows().await.len(), 2);
     carla.signals("1").await.expect(201);
@@ -380,7 +380,7 @@ async fn perform(gateway: &TestGateway, person: &Person<'_>, act: &Act) {
         Act::Known => {
             let line = Line::of(person, json!({ "birth_date": "1990-05-05" }));
             let line = match person.region() {
-                Some(region) => line.from_region(region),
+                Some(region) => line.of_region(region),
                 None => line,
             };
             gateway.shop().await.sends(&[line]).await;

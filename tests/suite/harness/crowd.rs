@@ -17,7 +17,7 @@ impl TestGateway {
             let lines: Vec<_> = people
                 .iter()
                 .enumerate()
-                .map(|(at, person)| Line::of(person, attributes(chunk * 200 + at)).from_region("DE-BY"))
+                .map(|(at, person)| Line::of(person, attributes(chunk * 200 + at)).of_region("DE-BY"))
                 .collect();
             shop.sends(&lines).await;
         }

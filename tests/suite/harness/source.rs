@@ -17,7 +17,7 @@ impl Line {
         Self(json!({ "subject": { "email": person.email }, "attributes": attributes }))
     }
 
-    pub(crate) fn from_region(mut self, region: &str) -> Self {
+    pub(crate) fn of_region(mut self, region: &str) -> Self {
         self.0["region"] = region.into();
         self
     }
