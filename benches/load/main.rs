@@ -273,7 +273,7 @@ fn record(person: u64) -> String {
          \"purchases\":[{{\"on\":\"2026-{month:02}-{day:02}\",\"amount\":\"{}.50\"}}]}}}}",
         1 + person % 6,
         person % 40,
-        person % 2 == 0,
+        person.is_multiple_of(2),
         person % 200,
     )
 }
