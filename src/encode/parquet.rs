@@ -1,5 +1,5 @@
-//! Rows as Parquet: written out row group by row group, so that memory stays bounded, and without statistics, which would tell
-//! the extremes of a column in the clear.
+//! Rows as Parquet: a row group a page, so that memory stays bounded and no page waits for another, and without
+//! statistics, which would tell the extremes of a column in the clear.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,9 +13,6 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 
 use super::arrow::Table;
 use super::{EncodeError, Encoder, Format, Outline};
-
-/// Rows of a group.
-const GROUP_ROWS: usize = 65_536;
 
 pub(super) struct ParquetEncoder {
     table: Table,
@@ -42,7 +39,8 @@ impl Encoder for ParquetEncoder {
     fn page(&mut self, batch: &PermittedBatch) -> Result<Bytes, EncodeError> {
         let batch = self.table.batch(batch).map_err(|error| EncodeError::new(Format::Parquet, error))?;
         self.writer.write(&batch).map_err(failed)?;
-        if self.writer.in_progress_rows() >= GROUP_ROWS {
+        // A group a page: what was decided and recorded leaves now, and waits for no other page.
+        if self.writer.in_progress_rows() > 0 {
             self.writer.flush().map_err(failed)?;
         }
         Ok(self.drain.take())
