@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use serde_json::json;
 use thirtyfour::common::command::FormatRequestData;
@@ -12,6 +13,10 @@ use thirtyfour::{ElementId, SessionId};
 
 const MISSING: &str =
     "chromedriver is not installed: install it with its browser (Debian: `apt install chromium chromium-driver`)";
+
+/// How long a page may take to come, and how often it is looked for.
+const PATIENCE: Duration = Duration::from_secs(20);
+const POLL: Duration = Duration::from_millis(50);
 
 /// A browser with a profile of its own.
 pub(crate) struct Browser {
@@ -83,6 +88,15 @@ impl Browser {
 
     pub(crate) async fn types(&self, text: &str) {
         self.presses(text).await;
+    }
+
+    /// Sends the form by Enter in the field that has the focus, and waits until its page is gone: what is read then is
+    /// the answer's.
+    pub(crate) async fn submits(&self) {
+        let before = self.driver.find(By::Tag("html")).await.unwrap();
+        self.presses(Key::Enter + "").await;
+        before.wait_until().wait(PATIENCE, POLL).stale().await.unwrap();
+        self.driver.query(By::Tag("body")).wait(PATIENCE, POLL).exists().await.unwrap();
     }
 
     /// Goes on by Tab: what comes next must be this element.

@@ -61,7 +61,7 @@ async fn give_consent(gateway: &TestGateway, browser: &Browser, email: &str) {
         assert_eq!(ticked, number == 0, "{id}");
     }
     // Enter in a field sends the form, as everywhere.
-    browser.presses(Key::Enter + "").await;
+    browser.submits().await;
 
     let confirmation = browser.page().await;
     assert!(confirmation.contains("Your choice was recorded."), "{confirmation}");
@@ -116,7 +116,7 @@ async fn what_is_wrong_is_said_in_words() {
     assert!(driver.find(By::Css("input[name=email]:invalid")).await.is_ok());
     // One that only looks like an address does, and the gateway says what is wrong.
     browser.types("somebody@nowhere").await;
-    browser.presses(Key::Enter + "").await;
+    browser.submits().await;
     let page = browser.page().await;
     assert!(page.contains("The email address or customer number is not written correctly."), "{page}");
     assert!(page.contains("Nothing was stored") && !page.contains("somebody"), "{page}");
@@ -133,7 +133,7 @@ async fn what_is_wrong_is_said_in_words() {
         browser.tab_to(id).await;
     }
     browser.types(" ").await;
-    browser.presses(Key::Enter + "").await;
+    browser.submits().await;
     assert!(browser.page().await.contains("Your choice was recorded."));
     assert!(gateway.mailer_knows("put-right@example.org").await);
     browser.end().await;
@@ -149,7 +149,7 @@ async fn the_form_speaks_the_persons_language() {
     assert!(page.contains("Ihre Auswahl") && page.contains("Datenschutzbeauftragten"), "{page}");
     browser.tab_to("email").await;
     browser.types("deutsch@example.org").await;
-    browser.presses(Key::Enter + "").await;
+    browser.submits().await;
     let page = browser.page().await;
     assert!(page.contains("Ihre Auswahl wurde gespeichert."), "{page}");
     expect_accessible(driver, "de").await;
