@@ -310,15 +310,17 @@ async fn a_running_pull_honours_a_withdrawal_from_its_next_page_on(backend: Back
     let ask = ProfileAsk { purpose: "profiling_segmentation".parse().unwrap(), attributes: Vec::new() };
     let ready = gateway.gateway().ask(&by, ask, RefusedAttempt::PullProfiles).await.unwrap();
     let mut pull = gateway.gateway().pull(&by, ready, None, Some(2)).await.unwrap();
-    let mut sent = pull.next().await.unwrap().unwrap().batch.pseudonyms().len();
+    let first = pull.next().await.unwrap().unwrap().batch.pseudonyms().len();
+    assert!(first > 0);
     for number in 0..24 {
         gateway.person(&format!("person-{number}")).withdraws(&["profiling_segmentation"]).await;
     }
     gateway.clock().advance_ms(501);
+    let mut sent = Vec::new();
     while let Some(page) = pull.next().await {
-        sent += page.unwrap().batch.pseudonyms().len();
+        sent.push(page.unwrap().batch.pseudonyms().len());
     }
-    assert_eq!(sent, 2);
+    assert!(sent.len() >= 11 && sent.iter().all(|rows| *rows == 0), "{sent:?}");
 }
 
 async fn a_look_up_has_bounds(backend: Backend) {
