@@ -92,11 +92,14 @@ pub enum Refusal {
     /// The row cannot be read or verified.
     #[n(21)]
     Unreadable = 21,
+    /// Collected by another organisation, and too long ago (CAP-18).
+    #[n(22)]
+    StaleThirdParty = 22,
 }
 
 impl Refusal {
     /// Every reason, in code order.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::NotFound,
         Self::Restricted,
         Self::Objected,
@@ -118,6 +121,7 @@ impl Refusal {
         Self::UnknownPurpose,
         Self::Forbidden,
         Self::Unreadable,
+        Self::StaleThirdParty,
     ];
 
     /// Its stable name.
@@ -145,6 +149,7 @@ impl Refusal {
             Self::UnknownPurpose => "unknown_purpose",
             Self::Forbidden => "forbidden",
             Self::Unreadable => "unreadable",
+            Self::StaleThirdParty => "stale_third_party",
         }
     }
 }
@@ -508,7 +513,7 @@ impl Case<'_> {
         let denied = self.standing.denied_at(&self.purpose.id);
         match fallback {
             // A weaker basis never survives a no, whenever it was said (GDPR Art. 21(3), CAP-22).
-            Some(basis) if denied.is_none() => self.holds(basis),
+            Some(basis) if denied.is_none() => self.lasts(basis),
             _ => Err(refusal),
         }
     }
@@ -525,11 +530,16 @@ impl Case<'_> {
     /// The confirmed grant that is good now for this controller, version and assurance.
     fn grant_in_force(&self) -> Result<&GrantStanding, Refusal> {
         let Some(grant) = self.standing.effective(&self.purpose.id) else { return Err(self.why_not_given()) };
-        self.holds(grant)?;
+        self.lasts(grant)?;
+        if grant.assurance() < self.purpose.assurance {
+            return Err(Refusal::Assurance);
+        }
         Ok(grant)
     }
 
-    fn holds(&self, grant: &GrantStanding) -> Result<(), Refusal> {
+    /// Whether a consent, or a weaker basis, is for this controller and version and has not run out. How sure it is
+    /// that the person acted is a question for consents alone: a sale or an inquiry is no act of consenting.
+    fn lasts(&self, grant: &GrantStanding) -> Result<(), Refusal> {
         if !grant.names(&self.recipient.controller) {
             return Err(Refusal::Controller);
         }
@@ -542,8 +552,9 @@ impl Case<'_> {
         if ended || self.purpose.validity.are_over(grant.captured_at, self.now) {
             return Err(Refusal::Expired);
         }
-        if grant.assurance() < self.purpose.assurance {
-            return Err(Refusal::Assurance);
+        let from_others = grant.grant.third_party;
+        if from_others && self.purpose.third_party_validity.are_over(grant.captured_at, self.now) {
+            return Err(Refusal::StaleThirdParty);
         }
         Ok(())
     }

@@ -168,6 +168,10 @@ random_id! {
     RightsRequestId
 }
 random_id! {
+    /// One import of a file.
+    ImportId
+}
+random_id! {
     /// The identifier of an access token (RFC 7519 `jti`).
     TokenId
 }

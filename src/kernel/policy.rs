@@ -87,6 +87,8 @@ pub struct PurposeRule {
     pub mode_exceptions: BTreeMap<Regime, Mode>,
     /// How long a consent is good.
     pub validity: Months,
+    /// How long a consent is good that another organisation collected and passed on.
+    pub third_party_validity: Months,
     /// How long not to ask again after a refusal.
     pub reask_after: Months,
     /// Direct marketing: an objection stops it absolutely (GDPR Art. 21(3)).

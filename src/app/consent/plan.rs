@@ -338,6 +338,7 @@ impl<'a> Reading<'a> {
             explicit: choice.explicit,
             controllers: notice.map(|notice| notice.controllers.clone()).unwrap_or_default(),
             valid_until: None,
+            third_party: false,
         }
     }
 

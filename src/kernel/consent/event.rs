@@ -4,6 +4,7 @@ use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use crate::controller::ControllerId;
+use crate::id::ImportId;
 use crate::notice::NoticeDigest;
 use crate::purpose::Purpose;
 use crate::regime::Regime;
@@ -152,6 +153,10 @@ pub struct Grant {
     /// The end that was fixed at capture, if any; the policy's validity applies besides.
     #[n(5)]
     pub valid_until: Option<Timestamp>,
+    /// Whether another organisation collected it and passed it on: then it is good for a short time only (CAP-18).
+    #[n(6)]
+    #[cbor(default)]
+    pub third_party: bool,
 }
 
 /// One event.
@@ -190,6 +195,42 @@ pub struct ConsentEvent {
     /// Where it came from: the form or the source.
     #[n(10)]
     pub source: Option<SourceId>,
+    /// What proves it elsewhere, where it was taken over from another system.
+    #[n(11)]
+    pub imported: Option<ImportedProof>,
+}
+
+/// What proves an event that was recorded elsewhere and imported (GDPR Art. 7(1)). Sealed at rest with the event.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+pub struct ImportedProof {
+    /// The import that brought it.
+    #[n(0)]
+    pub import: ImportId,
+    /// The organisation that collected it, if it was another one.
+    #[n(1)]
+    pub partner: Option<SourceId>,
+    /// Under which name the evidence is kept there.
+    #[n(2)]
+    pub evidence: Option<String>,
+    /// The language that was shown, BCP 47.
+    #[n(3)]
+    pub locale: Option<String>,
+    /// The sale in which the address was obtained, of [`EventKind::SoftOptInBasis`] (Directive 2002/58 Art. 13(2)).
+    #[n(4)]
+    pub sale: Option<String>,
+    /// The family of own products that the sale was about.
+    #[n(5)]
+    pub product_family: Option<String>,
+}
+
+impl std::fmt::Debug for ImportedProof {
+    /// Without the references: they may name a person elsewhere.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ImportedProof")
+            .field("import", &self.import)
+            .field("partner", &self.partner)
+            .finish_non_exhaustive()
+    }
 }
 
 impl ConsentEvent {
@@ -208,6 +249,7 @@ impl ConsentEvent {
             by_parent: false,
             conflict_notice: false,
             source: None,
+            imported: None,
         }
     }
 }

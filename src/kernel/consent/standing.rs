@@ -288,11 +288,13 @@ impl Standing {
         self.purpose(purpose).and_then(PurposeStanding::denied_at).max(self.facts.withdrawn_all_at)
     }
 
-    /// The latest confirmed grant of a purpose, if it was captured after every denial was received.
+    /// The latest confirmed grant of a purpose, if it was captured after every denial was received. What another
+    /// system says it captured never undoes a denial: only the person's own act does.
     #[must_use]
     pub fn effective(&self, purpose: &Purpose) -> Option<&GrantStanding> {
         let denied = self.denied_at(purpose);
-        self.purpose(purpose)?.confirmed.as_ref().filter(|grant| denied.is_none_or(|at| grant.captured_at > at))
+        let after = |grant: &GrantStanding, at| grant.captured_at > at && grant.assurance() != Assurance::Imported;
+        self.purpose(purpose)?.confirmed.as_ref().filter(|grant| denied.is_none_or(|at| after(grant, at)))
     }
 
     /// When the person objected to direct marketing (GDPR Art. 21(2)).
@@ -410,13 +412,14 @@ fn keep_latest(known: &mut Option<GrantStanding>, event: &ConsentEvent) {
     }
 }
 
-/// Later capture first; then the protective side: lower assurance, not explicit, older version, sooner end.
+/// Later capture first; then the protective side: lower assurance, passed on by others, not explicit, older version, sooner end.
 fn rank(standing: &GrantStanding) -> impl Ord + use<> {
     let grant = &standing.grant;
     (
         standing.captured_at,
         std::cmp::Reverse((
             grant.assurance,
+            !grant.third_party,
             grant.explicit,
             grant.purpose_version,
             grant.valid_until.unwrap_or(Timestamp::from_millis(i64::MAX)),

@@ -21,6 +21,7 @@ fn grant() -> Grant {
         explicit: false,
         controllers: vec!["shop".parse().unwrap()],
         valid_until: None,
+        third_party: false,
     }
 }
 
@@ -148,4 +149,30 @@ fn sta_24_a_signal_holds_until_a_two_step_opt_in_that_told_of_the_conflict() {
     let again = step(EventKind::SignalGpc, 9);
     let told = [gpc, step(EventKind::OptInStep1, 6), told, again];
     assert!(Standing::fold(SUBJECT, &told).opted_out_of_sale().is_none());
+}
+
+#[test]
+fn a_stored_grant_from_before_partners_still_reads() {
+    let now = grant();
+    let mut bytes = minicbor::to_vec(&now).unwrap();
+    // Seven members, the last one `false`: an older writer wrote six.
+    assert_eq!((bytes.first(), bytes.last()), (Some(&0x87), Some(&0xf4)));
+    bytes.pop();
+    bytes.insert(0, 0x86);
+    bytes.remove(1);
+    assert_eq!(minicbor::decode::<Grant>(&bytes).unwrap(), now);
+}
+
+#[test]
+fn cap_18_what_another_system_says_never_undoes_a_denial() {
+    let mut imported = event(EventKind::GrantConfirmed, 9, 9);
+    imported.grant.as_mut().unwrap().assurance = Assurance::Imported;
+    let purpose = "mail".parse().unwrap();
+    assert!(Standing::fold(SUBJECT, [&imported]).effective(&purpose).is_some());
+    for denial in [EventKind::Withdrawn, EventKind::Refused] {
+        let standing = Standing::fold(SUBJECT, [&event(denial, 1, 1), &imported]);
+        assert!(standing.effective(&purpose).is_none());
+        let own = event(EventKind::GrantConfirmed, 10, 10);
+        assert!(Standing::fold(SUBJECT, [&event(denial, 1, 1), &imported, &own]).effective(&purpose).is_some());
+    }
 }

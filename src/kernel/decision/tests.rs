@@ -69,6 +69,7 @@ fn policy(random: &mut Random) -> ValidPolicy {
                 modes: RegimeFamily::ALL.into_iter().map(|family| (family, random.pick(&modes))).collect(),
                 mode_exceptions: BTreeMap::from([("US_OTHER:MD".parse().unwrap(), random.pick(&modes))]),
                 validity: Months(u16::try_from(1 + random.below(24)).unwrap()),
+                third_party_validity: Months(u16::try_from(1 + random.below(24)).unwrap()),
                 reask_after: Months(6),
                 direct_marketing: random.one_in(2),
                 sale_or_share: *id == "sharing" || random.one_in(5),
@@ -218,6 +219,7 @@ fn history(random: &mut Random) -> Vec<ConsentEvent> {
                     vec![name("shop"), name("network")]
                 },
                 valid_until: random.one_in(5).then(|| at(received + 90 * DAY)),
+                third_party: random.one_in(4),
             });
         }
         events.push(event);
@@ -277,7 +279,13 @@ mod naive {
                 let end = grant.valid_until.unwrap_or(at(i64::MAX));
                 (
                     event.captured_at,
-                    std::cmp::Reverse((grant.assurance, grant.explicit, grant.purpose_version, end)),
+                    std::cmp::Reverse((
+                        grant.assurance,
+                        !grant.third_party,
+                        grant.explicit,
+                        grant.purpose_version,
+                        end,
+                    )),
                 )
             });
             grants.pop()
@@ -285,7 +293,9 @@ mod naive {
 
         fn effective(&self) -> Option<&ConsentEvent> {
             let grant = self.latest(EventKind::GrantConfirmed)?;
-            if self.denied().is_some_and(|denied| denied >= grant.captured_at) { None } else { Some(grant) }
+            let imported = grant.grant.as_ref().unwrap().assurance == Assurance::Imported;
+            let undone = self.denied().is_some_and(|denied| imported || denied >= grant.captured_at);
+            if undone { None } else { Some(grant) }
         }
 
         fn regimes(&self) -> Vec<Regime> {
@@ -347,8 +357,8 @@ mod naive {
                 || rule.validity.after(event.captured_at) <= self.now
             {
                 Err(Refusal::Expired)
-            } else if grant.assurance < rule.assurance {
-                Err(Refusal::Assurance)
+            } else if grant.third_party && rule.third_party_validity.after(event.captured_at) <= self.now {
+                Err(Refusal::StaleThirdParty)
             } else {
                 Ok(())
             }
@@ -357,7 +367,9 @@ mod naive {
         fn given(&self) -> Result<&Grant, Refusal> {
             if let Some(event) = self.effective() {
                 self.holds(event)?;
-                return Ok(event.grant.as_ref().unwrap());
+                let grant = event.grant.as_ref().unwrap();
+                let sure = grant.assurance >= self.policy.purpose(&name(self.purpose)).unwrap().assurance;
+                return if sure { Ok(grant) } else { Err(Refusal::Assurance) };
             }
             let denied = self.denied();
             let withdrawn = max(self
@@ -548,6 +560,7 @@ fn the_decision_agrees_with_a_naive_reading_of_the_law() {
         "assurance",
         "opted_out",
         "forbidden",
+        "stale_third_party",
     ] {
         assert!(outcomes.get(outcome).copied().unwrap_or_default() > cases / 10_000, "{outcome}: {outcomes:?}");
     }

@@ -138,6 +138,7 @@ struct EventDocument {
     assurance: Placed<Assurance>,
     explicit: Placed<bool>,
     valid_until: Placed<Written>,
+    third_party: Placed<bool>,
     by: Option<Actor>,
     conflict_notice: Placed<bool>,
     regime: Placed<Regime>,
@@ -357,6 +358,7 @@ impl Reader {
             ("assurance", document.assurance.is_some()),
             ("explicit", document.explicit.is_some()),
             ("valid_until", document.valid_until.is_some()),
+            ("third_party", document.third_party.is_some()),
         ];
         for (key, _) in of_grant.iter().filter(|(_, given)| *given && !carries_grant(kind)) {
             self.fault(place, format!("`{key}` belongs to a grant, which this kind of event is not"));
@@ -527,6 +529,7 @@ impl ScriptedEvent<'_> {
             explicit: document.explicit.as_ref().is_some_and(|explicit| *explicit.get_ref()),
             controllers,
             valid_until: self.valid_until,
+            third_party: document.third_party.as_ref().is_some_and(|third_party| *third_party.get_ref()),
         })
     }
 }

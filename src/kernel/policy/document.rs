@@ -237,6 +237,7 @@ pub(super) struct PurposeDocument {
     pub(super) version: Placed<u16>,
     pub(super) mode: Placed<BTreeMap<Spanned<String>, Spanned<String>>>,
     pub(super) validity: Placed<String>,
+    pub(super) third_party_validity: Placed<String>,
     pub(super) reask_after: Placed<String>,
     #[serde(default)]
     pub(super) direct_marketing: bool,

@@ -240,6 +240,7 @@ pub(crate) fn grant(millis: i64) -> ConsentEvent {
         explicit: false,
         controllers: vec!["shop".parse().unwrap()],
         valid_until: None,
+        third_party: false,
     });
     event
 }

@@ -11,6 +11,7 @@ use super::{Check, vocabulary};
 use crate::consent::{Assurance, Basis};
 use crate::purpose::Purpose;
 use crate::regime::{Regime, RegimeFamily};
+use crate::time::Months;
 
 /// The modes by name, from the most lenient to the strictest.
 const MODES: [(&str, Mode); 7] = [
@@ -22,6 +23,9 @@ const MODES: [(&str, Mode); 7] = [
     ("explicit_opt_in", Mode::ExplicitOptIn),
     ("forbidden", Mode::Forbidden),
 ];
+
+/// ICO, direct marketing guidance: rely on no consent that somebody else obtained more than six months ago.
+const THIRD_PARTY_VALIDITY: Months = Months(6);
 
 type Modes = (BTreeMap<RegimeFamily, Mode>, BTreeMap<Regime, Mode>);
 
@@ -54,6 +58,7 @@ impl Check<'_> {
             ": a consent needs an end (EDPB 05/2020 ¶111)",
         );
         let validity = self.months(place, validity, "validity");
+        let third_party = self.months(place, document.third_party_validity.as_ref(), "third_party_validity");
         let reask = self.need_as(
             place,
             &document.reask_after,
@@ -85,6 +90,7 @@ impl Check<'_> {
             modes,
             mode_exceptions,
             validity: validity?,
+            third_party_validity: third_party.unwrap_or(THIRD_PARTY_VALIDITY),
             reask_after: reask_after?,
             direct_marketing: document.direct_marketing,
             sale_or_share: document.sale_or_share,
