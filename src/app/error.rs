@@ -84,6 +84,8 @@ codes! {
     RequestNotFound "request_not_found" "There is no such request",
     Suppressed "suppressed" "The person is suppressed for imports",
     IdentifierConflict "identifier_conflict" "The identifiers belong to two persons",
+    PersonNotInformed "person_not_informed" "The person was not told before the restriction ends",
+    NotRestricted "not_restricted" "The person's processing is not restricted",
     LegalBasisFixed "legal_basis_fixed" "The legal basis cannot be changed",
     InvalidClient "invalid_client" "The client is not known or its secret is wrong",
     TooManyRequests "too_many_requests" "Too many requests",

@@ -25,5 +25,5 @@ pub use gateway::{Gateway, GatewaySettings, OpenGatewayError, migrate, pending_m
 pub use ledger::LedgerReport;
 pub use profile::{ColumnKind, ColumnSpec, LookupKeys, MAX_LOOKUP, ProfileAsk, Pull, PulledPage, ReadyAsk};
 pub use record::{LineOutcome, RecordLine};
-pub use rights::{RightsKind, RightsRequestView, RightsSubject};
+pub use rights::{RightsAsk, RightsKind, RightsRequestView, RightsSubject};
 pub use system::{SystemClock, SystemEntropy};

@@ -1,12 +1,15 @@
-//! Data subjects' requests, first form: access gives everything held, erasure ends everything held.
+//! Data subjects' requests, first form: access gives everything held, erasure ends everything held, restriction stops
+//! every use of it.
 //!
 //! An erasure destroys the person's key and rows in the same transaction that records it: from its commit on no read
 //! discloses, and what remains is a keyed suppression fingerprint and a ledger entry that names nobody.
 
 mod document;
+mod restriction;
 
 use kernel::authz::{Authorized, HandleRights, ReadRights};
 use kernel::client::ClientId;
+use kernel::consent::RestrictionGround;
 use kernel::id::{RightsRequestId, SubjectId};
 use kernel::time::Timestamp;
 use store::change::{
@@ -27,6 +30,10 @@ pub enum RightsKind {
     Access,
     /// Erasure (GDPR Art. 17).
     Erasure,
+    /// Restriction of the processing (GDPR Art. 18(1)).
+    Restriction,
+    /// The end of a restriction (GDPR Art. 18(3)).
+    RestrictionLift,
 }
 
 impl RightsKind {
@@ -34,6 +41,8 @@ impl RightsKind {
         match self {
             Self::Access => 1,
             Self::Erasure => 2,
+            Self::Restriction => 3,
+            Self::RestrictionLift => 4,
         }
     }
 
@@ -41,6 +50,8 @@ impl RightsKind {
         match code {
             1 => Some(Self::Access),
             2 => Some(Self::Erasure),
+            3 => Some(Self::Restriction),
+            4 => Some(Self::RestrictionLift),
             _ => None,
         }
     }
@@ -51,6 +62,35 @@ impl RightsKind {
         match self {
             Self::Access => "access",
             Self::Erasure => "erasure",
+            Self::Restriction => "restriction",
+            Self::RestrictionLift => "restriction_lift",
+        }
+    }
+}
+
+/// What a person asks for, with all that it needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RightsAsk {
+    /// A copy.
+    Access,
+    /// Erasure.
+    Erasure,
+    /// Restriction, on one of the four grounds.
+    Restriction(RestrictionGround),
+    /// The end of the restriction.
+    RestrictionLift {
+        /// When the person was told of it.
+        informed_at: Option<Timestamp>,
+    },
+}
+
+impl RightsAsk {
+    const fn kind(self) -> RightsKind {
+        match self {
+            Self::Access => RightsKind::Access,
+            Self::Erasure => RightsKind::Erasure,
+            Self::Restriction(_) => RightsKind::Restriction,
+            Self::RestrictionLift { .. } => RightsKind::RestrictionLift,
         }
     }
 }
@@ -84,8 +124,10 @@ pub struct RightsRequestView {
     pub kind: RightsKind,
     /// `open` or `completed`.
     pub status: &'static str,
-    /// `provided`, `erased` or `not_held`, once it is completed.
+    /// `provided`, `erased`, `restricted`, `lifted` or `not_held`, once it is completed.
     pub outcome: Option<&'static str>,
+    /// The ground of a restriction.
+    pub ground: Option<RestrictionGround>,
     /// When it was received.
     pub received_at: Timestamp,
     /// When it was completed.
@@ -109,11 +151,12 @@ impl Gateway {
     /// Opens a request and carries it out. The flag says whether this answers a repetition.
     ///
     /// # Errors
-    /// When the subject is not named rightly, the idempotency key was used otherwise, or the store does not answer.
+    /// When the subject is not named rightly, the idempotency key was used otherwise, a restriction ends that is none or
+    /// of which the person was not told, or the store does not answer.
     pub async fn open_rights_request(
         &self,
         by: &Authorized<HandleRights>,
-        kind: RightsKind,
+        ask: RightsAsk,
         subject: RightsSubject,
         idempotency: Option<Idempotency>,
     ) -> Result<(RightsRequestView, bool), AppError> {
@@ -123,10 +166,15 @@ impl Gateway {
         let held = self.find(subject).await?;
         let id = RightsRequestId::generate(&*self.inner.entropy);
         let client = by.actor().client().map(|client| client.client.clone());
-        let opening = Opening { id, kind, held, client, idempotency, now: self.now() };
-        let done = match kind {
-            RightsKind::Access => self.give_copy(&opening).await,
-            RightsKind::Erasure => self.erase(&opening).await,
+        let opening = Opening { id, kind: ask.kind(), held, client, idempotency, now: self.now() };
+        if let RightsAsk::RestrictionLift { informed_at } = ask {
+            self.may_lift(&opening, informed_at).await?;
+        }
+        let done = match ask {
+            RightsAsk::Access => self.give_copy(&opening).await,
+            RightsAsk::Erasure => self.erase(&opening).await,
+            RightsAsk::Restriction(ground) => self.restrict(&opening, Some(ground)).await,
+            RightsAsk::RestrictionLift { .. } => self.restrict(&opening, None).await,
         };
         match done {
             Ok(view) => Ok((view, false)),
@@ -199,12 +247,7 @@ impl Gateway {
     }
 
     async fn erase(&self, opening: &Opening) -> Result<RightsRequestView, StoreError> {
-        let Some(subject) = opening.held else {
-            let outcome = RightsOutcome::NothingHeld;
-            let complete = CompleteRightsRequest { id: opening.id, outcome, at: opening.now };
-            self.carry_out(opening, opening.change(), complete).await?;
-            return Ok(opening.view("not_held", None));
-        };
+        let Some(subject) = opening.held else { return self.hold_nothing(opening).await };
         let keyring = std::sync::Arc::clone(&self.inner.keyring);
         let erase = EraseSubject { subject, request: opening.id, keyring, at: opening.now };
         let outcome = RightsOutcome::Erased;
@@ -214,6 +257,14 @@ impl Gateway {
         self.carry_out(opening, open, (erase, complete)).await?;
         count(&self.inner.counters.erasures);
         Ok(opening.view("erased", None))
+    }
+
+    /// Answers that nobody was found.
+    async fn hold_nothing(&self, opening: &Opening) -> Result<RightsRequestView, StoreError> {
+        let outcome = RightsOutcome::NothingHeld;
+        let complete = CompleteRightsRequest { id: opening.id, outcome, at: opening.now };
+        self.carry_out(opening, opening.change(), complete).await?;
+        Ok(opening.view("not_held", None))
     }
 
     /// Opens the request and does what it asks for in one unit, under its idempotency key if it has one.
@@ -317,6 +368,7 @@ impl Opening {
             kind: self.kind,
             status: "completed",
             outcome: Some(outcome),
+            ground: None,
             received_at: self.now,
             completed_at: Some(self.now),
             document,
@@ -326,17 +378,21 @@ impl Opening {
 
 fn view(row: &RightsRequestRow) -> Result<RightsRequestView, AppError> {
     let kind = RightsKind::of_code(row.kind).ok_or_else(|| AppError::internal("stored kind of request"))?;
-    let outcome = match (row.outcome.as_deref(), kind) {
-        (None, _) => None,
-        (Some("erased"), _) => Some("erased"),
-        (Some("accessed"), _) => Some("provided"),
-        (Some(_), _) => Some("not_held"),
-    };
+    let (outcome, ground) =
+        match row.outcome.as_deref().map(|outcome| outcome.split_once(':').unwrap_or((outcome, ""))) {
+            None => (None, None),
+            Some(("erased", _)) => (Some("erased"), None),
+            Some(("accessed", _)) => (Some("provided"), None),
+            Some(("restricted", ground)) => (Some("restricted"), RestrictionGround::parse(ground)),
+            Some(("restriction_lifted", _)) => (Some("lifted"), None),
+            Some(_) => (Some("not_held"), None),
+        };
     Ok(RightsRequestView {
         id: row.id,
         kind,
         status: if row.completed_at.is_some() { "completed" } else { "open" },
         outcome,
+        ground,
         received_at: row.received_at,
         completed_at: row.completed_at,
         document: None,

@@ -263,7 +263,11 @@ const fn status_of(code: Code) -> StatusCode {
         | Code::RequestNotFound => StatusCode::NOT_FOUND,
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Code::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
-        Code::IdempotencyInProgress | Code::PolicyChanged | Code::NameTaken => StatusCode::CONFLICT,
+        Code::IdempotencyInProgress
+        | Code::PolicyChanged
+        | Code::NameTaken
+        | Code::PersonNotInformed
+        | Code::NotRestricted => StatusCode::CONFLICT,
         Code::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::UriTooLong => StatusCode::URI_TOO_LONG,
         Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,

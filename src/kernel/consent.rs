@@ -2,10 +2,12 @@
 
 mod event;
 mod evidence;
+mod restriction;
 mod standing;
 
 pub use event::{Assurance, Basis, ConsentEvent, EventKind, Grant};
 pub use evidence::{Action, Evidence, EvidenceFault, Presentation};
+pub use restriction::RestrictionGround;
 pub use standing::{GrantStanding, PurposeStanding, Standing};
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ pub mod purge_expired_keys;
 pub mod record_disclosures;
 pub mod record_refused_attempt;
 pub mod register_client;
+pub mod restrict_subject;
 pub mod revoke_client;
 
 pub use apply_policy::ApplyPolicy;
@@ -30,6 +31,7 @@ pub use purge_expired_keys::PurgeExpiredKeys;
 pub use record_disclosures::RecordDisclosures;
 pub use record_refused_attempt::RecordRefusedAttempt;
 pub use register_client::RegisterClient;
+pub use restrict_subject::{RestrictSubject, Restriction};
 pub use revoke_client::RevokeClient;
 
 use crate::error::StoreError;

@@ -175,6 +175,7 @@ fn what_is_printed_for_debugging_holds_no_personal_value() {
     let request = RightsRequestView {
         id: RightsRequestId::from_bytes([7; 16]),
         kind: RightsKind::Access,
+        ground: None,
         status: "completed",
         outcome: Some("provided"),
         received_at: event.received_at,

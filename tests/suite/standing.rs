@@ -1,10 +1,9 @@
-//! What events mean over time (rows STA of the law, and its conflict vectors), seen through what recipients get.
+//! What events mean over time (rows STA of the law), seen through what recipients get.
 
-use consentry::assets::shipped_policy;
 use kernel::clock::Clock as _;
 use serde_json::json;
 
-use crate::harness::{Backend, Line, Person, Recipient, TestGateway, policy_with};
+use crate::harness::{Backend, Line, TestGateway, policy_with};
 
 on_both!(
     sta_01_the_token_of_the_receipt_takes_consent_back_in_one_step,
@@ -19,8 +18,6 @@ on_both!(
     sta_20_a_californian_adult_is_shared_until_she_opts_out,
     sta_24_only_exactly_1_is_the_signal,
     sta_41_opting_out_of_sale_and_of_emails_are_two_things,
-    conflict_vectors,
-    v40_withdrawing_an_unknown_purpose_changes_nothing_and_is_audited,
 );
 
 async fn sta_01_the_token_of_the_receipt_takes_consent_back_in_one_step(backend: Backend) {
@@ -268,145 +265,4 @@ async fn sta_41_opting_out_of_sale_and_of_emails_are_two_things(backend: Backend
     dora.withdraws(&["email_marketing"]).await;
     assert!(mailer.may_know(&carla).await && !mailer.may_know(&dora).await);
     assert_eq!(adnetwork.knows().await.len(), 1);
-}
-
-/// What happens to a person, in order.
-enum Act {
-    /// Held, but nothing said.
-    Known,
-    Gives(&'static str),
-    Withdraws(&'static str),
-    Asks(&'static str),
-    Signals,
-    /// Declares another region, by a refusal that is of no matter.
-    Declares(&'static str),
-    /// Time passes, until then.
-    Until(&'static str),
-}
-
-/// A vector of law.md 4.3: regime by region, events, and who may know the person then.
-struct Vector {
-    name: &'static str,
-    region: Option<&'static str>,
-    acts: &'static [Act],
-    expected: &'static [(&'static str, &'static str, bool)],
-}
-
-const EMAIL: &str = "email_marketing";
-const PROFILING: &str = "profiling_segmentation";
-const SHARE: &str = "share_third_party";
-
-const VECTORS: &[Vector] = &[
-    Vector { name: "V01", region: Some("DE"), acts: &[Act::Known], expected: &[("mailer", EMAIL, false)] },
-    Vector { name: "V03", region: Some("DE"), acts: &[Act::Gives(EMAIL)], expected: &[("mailer", EMAIL, true)] },
-    Vector {
-        name: "V04",
-        region: Some("DE"),
-        acts: &[Act::Gives(EMAIL), Act::Withdraws(EMAIL)],
-        expected: &[("mailer", EMAIL, false)],
-    },
-    Vector {
-        name: "V06",
-        region: Some("DE"),
-        acts: &[Act::Gives(EMAIL), Act::Withdraws(EMAIL), Act::Gives(EMAIL)],
-        expected: &[("mailer", EMAIL, true)],
-    },
-    Vector {
-        name: "V07",
-        region: Some("DE"),
-        acts: &[Act::Gives(EMAIL)],
-        expected: &[("segmentation", PROFILING, false)],
-    },
-    Vector {
-        name: "V08",
-        region: Some("DE"),
-        acts: &[Act::Gives(EMAIL), Act::Gives(PROFILING), Act::Withdraws(PROFILING)],
-        expected: &[("mailer", EMAIL, true), ("segmentation", PROFILING, false)],
-    },
-    Vector {
-        name: "V10",
-        region: Some("DE"),
-        acts: &[Act::Gives(EMAIL), Act::Until("2029-01-01T00:00:00Z")],
-        expected: &[("mailer", EMAIL, false)],
-    },
-    Vector {
-        name: "V15",
-        region: Some("DE"),
-        acts: &[Act::Gives(EMAIL), Act::Gives(PROFILING), Act::Asks("object_direct_marketing")],
-        expected: &[
-            ("mailer", EMAIL, false),
-            ("segmentation", PROFILING, false),
-            ("mailer", "service_transactional", true),
-        ],
-    },
-    Vector { name: "V24", region: Some("US-CA"), acts: &[Act::Known], expected: &[("adnetwork", SHARE, true)] },
-    Vector {
-        name: "V25",
-        region: Some("US-CA"),
-        acts: &[Act::Known, Act::Signals],
-        expected: &[("adnetwork", SHARE, false), ("mailer", EMAIL, true)],
-    },
-    Vector {
-        name: "V29",
-        region: Some("US-CA"),
-        acts: &[Act::Known, Act::Signals, Act::Declares("US-CA")],
-        expected: &[("adnetwork", SHARE, false)],
-    },
-    Vector {
-        name: "V36",
-        region: Some("US-CA"),
-        acts: &[Act::Known, Act::Declares("DE")],
-        expected: &[("adnetwork", SHARE, false)],
-    },
-    Vector { name: "V37", region: None, acts: &[Act::Known], expected: &[("mailer", EMAIL, false)] },
-];
-
-async fn conflict_vectors(backend: Backend) {
-    for vector in VECTORS {
-        let gateway = TestGateway::start(backend).await;
-        let person = gateway.person("someone").of_region(vector.region);
-        for act in vector.acts {
-            perform(&gateway, &person, act).await;
-        }
-        for (recipient, purpose, expected) in vector.expected {
-            let recipient: Recipient<'_> = gateway.recipient(recipient, purpose).await;
-            assert_eq!(recipient.knows().await.len() == 1, *expected, "{} for {purpose}", vector.name);
-        }
-    }
-}
-
-async fn perform(gateway: &TestGateway, person: &Person<'_>, act: &Act) {
-    match act {
-        Act::Known => {
-            let line = Line::of(person, json!({ "birth_date": "1990-05-05" }));
-            let line = match person.region() {
-                Some(region) => line.of_region(region),
-                None => line,
-            };
-            gateway.shop().await.sends(&[line]).await;
-        }
-        Act::Gives(purpose) => drop(person.gives(&[purpose]).await),
-        Act::Withdraws(purpose) => drop(person.withdraws(&[purpose]).await),
-        Act::Asks(request) => drop(person.asks(request).await),
-        Act::Signals => drop(person.signals("1").await.expect(201)),
-        Act::Declares(region) => {
-            let elsewhere = gateway.person("someone").of_region(Some(region));
-            elsewhere.refuses(&["link_tracking"]).await;
-        }
-        Act::Until(at) => gateway.clock().set(at.parse().unwrap()),
-    }
-}
-
-async fn v40_withdrawing_an_unknown_purpose_changes_nothing_and_is_audited(backend: Backend) {
-    let gateway = TestGateway::start_under(backend, shipped_policy()).await;
-    let (anna, mailer) = (gateway.person("anna"), gateway.mailer().await);
-    anna.gives(&["email_marketing"]).await;
-    let (before, entries) = (gateway.database().stored().await, gateway.expect_sound_ledger().await.entries);
-    let withdrawal = json!({
-        "subject": { "email": anna.email }, "choices": [{ "purpose": "world_domination", "choice": "withdraw" }],
-    });
-    anna.sends(&withdrawal).await.expect_problem(404, "unknown_purpose");
-    assert_eq!(gateway.database().stored().await, before);
-    assert_eq!(gateway.expect_sound_ledger().await.entries, entries + 1);
-    assert!(mailer.may_know(&anna).await);
 }

@@ -79,7 +79,7 @@ mod tests {
 
     use super::*;
     use crate::id::{LedgerRef, PullId, ReceiptId, RightsRequestId};
-    use crate::ledger::event::{AttemptRefusal, RefusedAttempt};
+    use crate::ledger::event::{AttemptRefusal, RefusedAttempt, RequestOutcome};
     use crate::policy::PolicyVersion;
 
     fn name<T: std::str::FromStr<Err: std::fmt::Debug> + std::fmt::Debug>() -> impl Strategy<Value = T> {
@@ -142,6 +142,8 @@ mod tests {
             policy().prop_map(|policy| LedgerEvent::PolicyApplied { policy }),
             name().prop_map(|client| LedgerEvent::ClientRegistered { client }),
             name().prop_map(|client| LedgerEvent::ClientRevoked { client }),
+            (request(), select(vec![RequestOutcome::NothingHeld, RequestOutcome::RestrictionLifted]))
+                .prop_map(|(request, outcome)| LedgerEvent::RightsRequestCompleted { request, outcome }),
             refused(),
         ]
     }

@@ -143,6 +143,33 @@ pub enum LedgerEvent {
         #[n(2)]
         reason: AttemptRefusal,
     },
+    /// A rights request was answered and its clock stopped; what it did to the person has an entry of its own.
+    #[n(10)]
+    RightsRequestCompleted {
+        /// The request.
+        #[n(0)]
+        request: RightsRequestId,
+        /// How it ended.
+        #[n(1)]
+        outcome: RequestOutcome,
+    },
+}
+
+/// How a rights request ended, where no other entry says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, Serialize)]
+#[cbor(index_only)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum RequestOutcome {
+    /// Nothing was held of the person.
+    #[n(1)]
+    NothingHeld = 1,
+    /// The person's processing was restricted (GDPR Art. 18).
+    #[n(2)]
+    Restricted = 2,
+    /// The restriction was lifted.
+    #[n(3)]
+    RestrictionLifted = 3,
 }
 
 /// What somebody tried, in the words of the faces rather than of paths or bodies that a caller could fill.
@@ -248,6 +275,7 @@ impl LedgerEvent {
             Self::ClientRegistered { .. } => "client_registered",
             Self::ClientRevoked { .. } => "client_revoked",
             Self::AttemptRefused { .. } => "attempt_refused",
+            Self::RightsRequestCompleted { .. } => "rights_request_completed",
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Completes a data subject's request, and says in the ledger when data were given to the person.
 
+use kernel::consent::RestrictionGround;
 use kernel::id::{LedgerRef, RightsRequestId};
-use kernel::ledger::{LedgerEntry, LedgerEvent};
+use kernel::ledger::{LedgerEntry, LedgerEvent, RequestOutcome};
 use kernel::subject::SubjectId;
 use kernel::time::Timestamp;
 
@@ -31,6 +32,10 @@ pub enum RightsOutcome {
     Erased,
     /// There was nothing about the person to act on.
     NothingHeld,
+    /// The person's processing was restricted.
+    Restricted(RestrictionGround),
+    /// The restriction was lifted.
+    RestrictionLifted,
 }
 
 impl RightsOutcome {
@@ -41,6 +46,11 @@ impl RightsOutcome {
             Self::Accessed(_) => "accessed",
             Self::Erased => "erased",
             Self::NothingHeld => "nothing_held",
+            Self::Restricted(RestrictionGround::AccuracyContested) => "restricted:accuracy_contested",
+            Self::Restricted(RestrictionGround::Unlawful) => "restricted:unlawful",
+            Self::Restricted(RestrictionGround::LegalClaims) => "restricted:legal_claims",
+            Self::Restricted(RestrictionGround::ObjectionPending) => "restricted:objection_pending",
+            Self::RestrictionLifted => "restriction_lifted",
         }
     }
 }
@@ -80,7 +90,7 @@ impl Change for CompleteRightsRequest {
                     .await?;
                 row.map(|row| row.bytes(0)).transpose()?.map(LedgerRef::from_bytes)
             }
-            RightsOutcome::Accessed(None) | RightsOutcome::Erased | RightsOutcome::NothingHeld => None,
+            _ => None,
         };
         Ok(Completion { completed: true, ledger_ref })
     }
@@ -93,7 +103,16 @@ impl Change for CompleteRightsRequest {
                 Entries::one(LedgerEntry { at: self.at, event })
             }
             RightsOutcome::Erased => Entries::unchanged(Unchanged::ToldElsewhere),
-            RightsOutcome::NothingHeld => Entries::unchanged(Unchanged::NoSuchSubject),
+            RightsOutcome::NothingHeld => self.completed(RequestOutcome::NothingHeld),
+            RightsOutcome::Restricted(_) => self.completed(RequestOutcome::Restricted),
+            RightsOutcome::RestrictionLifted => self.completed(RequestOutcome::RestrictionLifted),
         }
+    }
+}
+
+impl CompleteRightsRequest {
+    fn completed(&self, outcome: RequestOutcome) -> Entries {
+        let event = LedgerEvent::RightsRequestCompleted { request: self.id, outcome };
+        Entries::one(LedgerEntry { at: self.at, event })
     }
 }

@@ -44,4 +44,20 @@ impl Officer<'_> {
         assert_eq!((&answer["status"], &answer["outcome"]), (&json!("completed"), &json!("erased")));
         answer
     }
+
+    pub(crate) async fn restricts(&self, person: &Person<'_>, ground: &str) -> Answer {
+        self.client.at.later();
+        let ask = json!({ "type": "restriction", "subject": { "email": person.email }, "ground": ground });
+        self.client.post("/v1/rights-requests", &ask).await
+    }
+
+    /// Lifts a restriction, of which the person was told just now.
+    pub(crate) async fn lifts(&self, person: &Person<'_>) -> Answer {
+        let informed_at = self.client.at.later();
+        self.client.at.later();
+        let ask = json!({
+            "type": "restriction_lift", "subject": { "email": person.email }, "informed_at": informed_at.to_string(),
+        });
+        self.client.post("/v1/rights-requests", &ask).await
+    }
 }

@@ -1,8 +1,10 @@
 //! A program that asks for persons, for a purpose.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kernel::authz::Scope;
+use kernel::decision::Refusal;
+use kernel::ledger::{LedgerEntry, LedgerEvent};
 use serde_json::{Value, json};
 
 use super::{Answer, Client, Person, Role, TestGateway};
@@ -85,6 +87,31 @@ impl Recipient<'_> {
         let names: BTreeSet<_> = pull.names().collect();
         assert_eq!(names.len(), pull.rows.len(), "somebody is there twice");
         names
+    }
+
+    /// Pulls, and reads in the ledger what became of everybody: how many were disclosed, and how many refused for what
+    /// reason. The recipient itself is told no reason.
+    pub(crate) async fn pulls_on_record(&self) -> (u64, BTreeMap<&'static str, u64>) {
+        let database = self.client.at.database();
+        let before: BTreeSet<_> = database.bytes("SELECT entry FROM ledger_entry").await.into_iter().collect();
+        let shown = self.knows().await.len();
+        let (mut disclosed, mut refused) = (0, BTreeMap::new());
+        for entry in database.bytes("SELECT entry FROM ledger_entry").await {
+            if before.contains(&entry) {
+                continue;
+            }
+            if let LedgerEvent::Disclosed { subjects, refused: why, .. } =
+                LedgerEntry::from_bytes(&entry).unwrap().event
+            {
+                disclosed += subjects;
+                for (code, count) in why {
+                    let reason = Refusal::ALL.into_iter().find(|reason| *reason as u8 == code).unwrap();
+                    *refused.entry(reason.code()).or_default() += count;
+                }
+            }
+        }
+        assert_eq!(u64::try_from(shown), Ok(disclosed), "what was recorded is not what went out");
+        (disclosed, refused)
     }
 
     pub(crate) async fn looks_up_names(&self, names: &[&str]) -> Lookup {

@@ -2,9 +2,11 @@
 
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpRequest, HttpResponse, web};
-use app::{Code, Gateway, RightsKind, RightsSubject};
+use app::{Code, Gateway, RightsAsk, RightsSubject};
 use kernel::authz::HandleRights;
+use kernel::consent::RestrictionGround;
 use kernel::id::SubjectId;
+use kernel::time::Timestamp;
 use serde::Deserialize;
 use utoipa::ToSchema;
 use validator::Validate;
@@ -28,10 +30,32 @@ pub struct OpenBody {
     #[validate(nested)]
     #[schema(value_type = RightsSubjectBody)]
     subject: Object<RightsSubjectBody>,
+    /// Why the processing is to be restricted; needed by `restriction` and by nothing else.
+    #[schema(nullable = false)]
+    ground: Option<GroundBody>,
+    /// When the person was told that the restriction ends; needed by `restriction_lift` and by nothing else.
+    #[schema(value_type = String, format = DateTime, required = false, nullable = false)]
+    informed_at: Option<Timestamp>,
+}
+
+impl OpenBody {
+    fn ask(&self) -> Result<RightsAsk, Problem> {
+        match (self.kind, self.ground, self.informed_at) {
+            (KindBody::Access, None, None) => Ok(RightsAsk::Access),
+            (KindBody::Erasure, None, None) => Ok(RightsAsk::Erasure),
+            (KindBody::Restriction, Some(ground), None) => Ok(RightsAsk::Restriction(ground.into())),
+            (KindBody::Restriction, None, None) => Err(Problem::fault("/ground", Code::MissingField)),
+            (KindBody::RestrictionLift, None, informed_at) => Ok(RightsAsk::RestrictionLift { informed_at }),
+            (_, Some(_), _) if self.kind != KindBody::Restriction => {
+                Err(Problem::fault("/ground", Code::InvalidField))
+            }
+            _ => Err(Problem::fault("/informed_at", Code::InvalidField)),
+        }
+    }
 }
 
 /// What can be asked for.
-#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = RightsRequestType)]
 pub enum KindBody {
@@ -39,6 +63,36 @@ pub enum KindBody {
     Access,
     /// Destroying everything that is held (GDPR Art. 17).
     Erasure,
+    /// Storing and nothing else (GDPR Art. 18(1)).
+    Restriction,
+    /// The end of a restriction (GDPR Art. 18(3)).
+    RestrictionLift,
+}
+
+/// Why processing is restricted (GDPR Art. 18(1)).
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = RestrictionGround)]
+pub enum GroundBody {
+    /// The person contests the accuracy of the data.
+    AccuracyContested,
+    /// The processing is unlawful and the person does not want the data erased.
+    Unlawful,
+    /// The person needs the data for legal claims.
+    LegalClaims,
+    /// The person objected, and the grounds are being weighed.
+    ObjectionPending,
+}
+
+impl From<GroundBody> for RestrictionGround {
+    fn from(ground: GroundBody) -> Self {
+        match ground {
+            GroundBody::AccuracyContested => Self::AccuracyContested,
+            GroundBody::Unlawful => Self::Unlawful,
+            GroundBody::LegalClaims => Self::LegalClaims,
+            GroundBody::ObjectionPending => Self::ObjectionPending,
+        }
+    }
 }
 
 /// A person, by identifiers or by id.
@@ -83,7 +137,8 @@ impl RightsSubjectBody {
     operation_id = "open_rights_request",
     tag = "officers",
     description = "Carries out a data subject's request. Access answers with everything that is held. Erasure destroys the person's key and rows: once it \
-        is acknowledged, no read discloses anything of the person.",
+        is acknowledged, no read discloses anything of the person. Restriction needs its `ground`; nothing is disclosed until it is lifted, \
+        and its end needs `informed_at`, a time before now at which the person was told of it.",
     params(("Idempotency-Key" = Option<String>, Header, description = "The same key again is answered again and done once", max_length = 257)),
     request_body = OpenBody,
     responses((status = 201, description = "Carried out", body = RightsRequestBody, headers(
@@ -99,12 +154,9 @@ pub async fn handler(
 ) -> Result<HttpResponse, Problem> {
     let client = by.0.actor().client().map(|client| client.client.to_string()).unwrap_or_default();
     let idempotency = idempotency::of(&request, &gateway, &client, &[&body.bytes])?;
-    let kind = match body.value.kind {
-        KindBody::Access => RightsKind::Access,
-        KindBody::Erasure => RightsKind::Erasure,
-    };
+    let ask = body.value.ask()?;
     let subject = body.value.subject.0.into_subject()?;
-    let (view, replayed) = gateway.open_rights_request(&by.0, kind, subject, idempotency).await?;
+    let (view, replayed) = gateway.open_rights_request(&by.0, ask, subject, idempotency).await?;
     let mut response = HttpResponse::Created();
     response.insert_header((LOCATION, format!("/v1/rights-requests/{}", view.id)));
     if replayed {

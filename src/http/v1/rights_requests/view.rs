@@ -13,17 +13,21 @@ use utoipa::ToSchema;
 pub struct RightsRequestBody {
     /// Its name.
     pub id: String,
-    /// `access` or `erasure`.
+    /// `access`, `erasure`, `restriction` or `restriction_lift`.
     #[serde(rename = "type")]
     #[schema(value_type = String)]
     pub kind: &'static str,
     /// Where it stands.
     #[schema(value_type = String)]
     pub status: &'static str,
-    /// What came of it: `provided`, `erased` or `not_held`.
+    /// What came of it: `provided`, `erased`, `restricted`, `lifted` or `not_held`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
     pub outcome: Option<&'static str>,
+    /// Why the processing was restricted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    pub ground: Option<&'static str>,
     /// When it was received.
     #[schema(format = DateTime)]
     pub received_at: String,
@@ -50,6 +54,7 @@ impl From<RightsRequestView> for RightsRequestBody {
             kind: view.kind.as_str(),
             status: view.status,
             outcome: view.outcome,
+            ground: view.ground.map(kernel::consent::RestrictionGround::as_str),
             received_at: view.received_at.to_string(),
             completed_at: view.completed_at.map(|at| at.to_string()),
             document: view.document,
