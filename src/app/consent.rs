@@ -19,7 +19,7 @@ use kernel::time::Timestamp;
 use store::change::{CaptureSubject, Captured, RecordRefusedAttempt};
 
 use crate::error::{AppError, Code};
-use crate::figures::count;
+use crate::figures::{RecordedGrant, count};
 use crate::gateway::Gateway;
 
 pub(crate) use plan::{IDEMPOTENCY_MS, escape, identified, identifiers};
@@ -204,11 +204,13 @@ impl Gateway {
             CaptureSubject::Known(subject) => (*subject, Some(*subject)),
             CaptureSubject::Identified(who) => (who.new_subject, None),
         };
+        let grants = RecordedGrant::of(&planned.capture.events);
         let captured = self.inner.captures.submit(planned.capture).await?;
         let gpc_processed = post.gpc;
         let (subject, receipt, recorded_at, events, replayed) = match captured {
             Captured::Recorded(recorded) => {
                 count(&self.inner.counters.captures);
+                self.inner.counters.granted(&grants);
                 (recorded.subject, planned.receipt, planned.recorded_at, planned.events, false)
             }
             Captured::Replayed { subject, outcome } => {

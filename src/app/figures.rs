@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use kernel::consent::{Assurance, ConsentEvent, EventKind};
 use kernel::decision::Refusal;
 
 /// A snapshot of the counters.
@@ -11,6 +12,10 @@ pub struct Figures {
     pub captures: u64,
     /// Consent posts answered from an idempotency key.
     pub captures_replayed: u64,
+    /// Grants recorded, by how sure it is that the person acted.
+    pub grants: Vec<(Assurance, u64)>,
+    /// Grants that the law does not accept: kept as evidence for the officer, never in force (GDPR Art. 7(2), (4)).
+    pub grants_void: u64,
     /// Records stored.
     pub records_stored: u64,
     /// Records rejected.
@@ -35,10 +40,33 @@ pub struct Figures {
     pub checkpoints: u64,
 }
 
+/// A grant, as it is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RecordedGrant {
+    /// Given in a form that the law does not accept.
+    Void,
+    /// In force, with its assurance.
+    InForce(Assurance),
+}
+
+impl RecordedGrant {
+    /// The grants among events.
+    pub(crate) fn of(events: &[ConsentEvent]) -> Vec<Self> {
+        let grant = |event: &ConsentEvent| match (event.kind, &event.grant) {
+            (EventKind::GrantInvalid, _) => Some(Self::Void),
+            (EventKind::GrantConfirmed, Some(grant)) => Some(Self::InForce(grant.assurance)),
+            _ => None,
+        };
+        events.iter().filter_map(grant).collect()
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct Counters {
     pub(crate) captures: AtomicU64,
     pub(crate) captures_replayed: AtomicU64,
+    grants: [AtomicU64; Assurance::ALL.len()],
+    grants_void: AtomicU64,
     pub(crate) records_stored: AtomicU64,
     pub(crate) records_rejected: AtomicU64,
     pub(crate) disclosures: AtomicU64,
@@ -57,6 +85,8 @@ impl Counters {
         Self {
             captures: AtomicU64::default(),
             captures_replayed: AtomicU64::default(),
+            grants: std::array::from_fn(|_| AtomicU64::default()),
+            grants_void: AtomicU64::default(),
             records_stored: AtomicU64::default(),
             records_rejected: AtomicU64::default(),
             disclosures: AtomicU64::default(),
@@ -68,6 +98,22 @@ impl Counters {
             erasures: AtomicU64::default(),
             ledger_size: AtomicU64::default(),
             checkpoints: AtomicU64::default(),
+        }
+    }
+
+    /// Counts grants that were recorded.
+    pub(crate) fn granted(&self, grants: &[RecordedGrant]) {
+        for grant in grants {
+            let counter = match grant {
+                RecordedGrant::Void => Some(&self.grants_void),
+                RecordedGrant::InForce(assurance) => {
+                    let level = Assurance::ALL.iter().position(|known| known == assurance);
+                    level.and_then(|level| self.grants.get(level))
+                }
+            };
+            if let Some(counter) = counter {
+                count(counter);
+            }
         }
     }
 
@@ -88,6 +134,8 @@ impl Counters {
         Figures {
             captures: read(&self.captures),
             captures_replayed: read(&self.captures_replayed),
+            grants: Assurance::ALL.into_iter().zip(self.grants.iter().map(read)).collect(),
+            grants_void: read(&self.grants_void),
             records_stored: read(&self.records_stored),
             records_rejected: read(&self.records_rejected),
             disclosures: read(&self.disclosures),

@@ -36,6 +36,11 @@ struct Reason {
     reason: &'static str,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Level {
+    assurance: &'static str,
+}
+
 /// The request counters.
 pub struct HttpMetrics {
     requests: Family<Answered, Counter>,
@@ -79,6 +84,7 @@ fn put_figures(registry: &mut Registry, figures: &Figures) {
     let counters = [
         ("captures", "Consent posts recorded", figures.captures),
         ("captures_replayed", "Consent posts answered from an idempotency key", figures.captures_replayed),
+        ("grants_void", "Grants that the law does not accept, for the officer to look into", figures.grants_void),
         ("records_stored", "Records stored", figures.records_stored),
         ("records_rejected", "Records rejected", figures.records_rejected),
         ("disclosures", "Look-ups and pages disclosed", figures.disclosures),
@@ -92,6 +98,11 @@ fn put_figures(registry: &mut Registry, figures: &Figures) {
     for (name, help, value) in counters {
         registry.register(name, help, ConstCounter::new(value));
     }
+    let grants = Family::<Level, Counter<u64, AtomicU64>>::default();
+    for (assurance, count) in &figures.grants {
+        grants.get_or_create(&Level { assurance: assurance.code() }).inc_by(*count);
+    }
+    registry.register("grants", "Grants recorded, by assurance", grants);
     let refusals = Family::<Reason, Counter<u64, AtomicU64>>::default();
     for (refusal, count) in &figures.refusals {
         refusals.get_or_create(&Reason { reason: refusal.code() }).inc_by(*count);

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::attribute::{AttributeName, ServedForm};
 use crate::consent::{GrantStanding, Standing};
+use crate::notice::NoticeDigest;
 use crate::policy::{AttributeRule, Mode, PolicyVersion, PurposeRule, RecipientRule, ValidPolicy};
 use crate::purpose::Purpose;
 use crate::recipient::{RecipientId, RecipientRole};
@@ -95,11 +96,17 @@ pub enum Refusal {
     /// Collected by another organisation, and too long ago (CAP-18).
     #[n(22)]
     StaleThirdParty = 22,
+    /// The notice that was shown did not name the recipient (C-413/23 P).
+    #[n(30)]
+    RecipientNotDisclosed = 30,
+    /// A decision by computer alone with a significant effect, without what the law asks for it (GDPR Art. 22).
+    #[n(31)]
+    AutomatedDecision = 31,
 }
 
 impl Refusal {
     /// Every reason, in code order.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::NotFound,
         Self::Restricted,
         Self::Objected,
@@ -122,7 +129,12 @@ impl Refusal {
         Self::Forbidden,
         Self::Unreadable,
         Self::StaleThirdParty,
+        Self::RecipientNotDisclosed,
+        Self::AutomatedDecision,
     ];
+
+    /// One more than the highest code: codes need not be consecutive.
+    pub(crate) const CODES: usize = 64;
 
     /// Its stable name.
     #[must_use]
@@ -150,6 +162,8 @@ impl Refusal {
             Self::Forbidden => "forbidden",
             Self::Unreadable => "unreadable",
             Self::StaleThirdParty => "stale_third_party",
+            Self::RecipientNotDisclosed => "recipient_not_disclosed",
+            Self::AutomatedDecision => "automated_decision",
         }
     }
 }
@@ -174,6 +188,8 @@ pub(crate) struct Plan {
     pub(crate) purpose: Purpose,
     pub(crate) recipient_rule: Option<Arc<RecipientRule>>,
     purpose_rule: Option<Arc<PurposeRule>>,
+    /// The notices that name the recipient, in order: who was shown another was not told of it.
+    told_by: Vec<NoticeDigest>,
     pub(crate) attributes: Vec<PlannedAttribute>,
     /// Bits of the attributes that policy alone withholds from this recipient and purpose.
     minimised: u64,
@@ -221,6 +237,11 @@ impl Ask {
             }
         }
         let version = policy.version();
+        let told_by = policy
+            .notices()
+            .filter(|notice| notice.recipients.contains(&recipient))
+            .map(|notice| notice.digest)
+            .collect();
         let inputs = inputs.into_iter().collect();
         let plan = Plan {
             policy: version,
@@ -228,6 +249,7 @@ impl Ask {
             purpose,
             recipient_rule,
             purpose_rule,
+            told_by,
             attributes,
             minimised,
             tagged,
@@ -403,7 +425,7 @@ fn granted(policy: &ValidPolicy, standing: &Standing, ask: &Ask, now: Timestamp)
     if !recipient.purposes.contains(&plan.purpose) {
         return Err(Refusal::Recipient);
     }
-    let case = Case { standing, purpose, recipient, now };
+    let case = Case { standing, purpose, recipient, told_by: &plan.told_by, now };
     for regime in standing.regimes() {
         case.protect_minor(*regime)?;
     }
@@ -429,6 +451,7 @@ struct Case<'a> {
     standing: &'a Standing,
     purpose: &'a PurposeRule,
     recipient: &'a RecipientRule,
+    told_by: &'a [NoticeDigest],
     now: Timestamp,
 }
 
@@ -476,7 +499,7 @@ impl Case<'_> {
         match regime.family() {
             RegimeFamily::UsCa => self.purpose.spi_necessary || self.standing.limited_at().is_none(),
             _ if self.purpose.mode(regime) == Mode::Allowed && self.purpose.spi_necessary => true,
-            _ => self.grant_in_force().is_ok_and(|grant| grant.grant.explicit),
+            _ => self.grant_in_force(regime).is_ok_and(|grant| grant.grant.explicit),
         }
     }
 
@@ -485,22 +508,22 @@ impl Case<'_> {
             Mode::Forbidden => Err(Refusal::Forbidden),
             Mode::Allowed => Ok(()),
             Mode::OptOut => self.not_opted_out(),
-            Mode::OptIn => self.opted_in(None),
+            Mode::OptIn => self.opted_in(regime, None),
             Mode::ExplicitOptIn => {
-                self.opted_in(None)?;
-                if self.grant_in_force()?.grant.explicit { Ok(()) } else { Err(Refusal::Sensitive) }
+                self.opted_in(regime, None)?;
+                if self.grant_in_force(regime)?.grant.explicit { Ok(()) } else { Err(Refusal::Sensitive) }
             }
-            Mode::OptInOrSoft => self.opted_in(Some(Mode::OptInOrSoft)),
-            Mode::OptInOrImplied => self.opted_in(Some(Mode::OptInOrImplied)),
+            Mode::OptInOrSoft => self.opted_in(regime, Some(Mode::OptInOrSoft)),
+            Mode::OptInOrImplied => self.opted_in(regime, Some(Mode::OptInOrImplied)),
         }
     }
 
     /// A valid grant, or the weaker basis that the mode accepts in its place; and no opt-out of sale besides.
-    fn opted_in(&self, weaker: Option<Mode>) -> Result<(), Refusal> {
+    fn opted_in(&self, regime: Regime, weaker: Option<Mode>) -> Result<(), Refusal> {
         if self.purpose.sale_or_share && self.standing.opted_out_of_sale().is_some() {
             return Err(Refusal::OptedOut);
         }
-        let refusal = match self.grant_in_force() {
+        let refusal = match self.grant_in_force(regime) {
             Ok(_) => return Ok(()),
             Err(refusal) => refusal,
         };
@@ -513,7 +536,7 @@ impl Case<'_> {
         let denied = self.standing.denied_at(&self.purpose.id);
         match fallback {
             // A weaker basis never survives a no, whenever it was said (GDPR Art. 21(3), CAP-22).
-            Some(basis) if denied.is_none() => self.lasts(basis),
+            Some(basis) if denied.is_none() => self.holds_without_consent(basis),
             _ => Err(refusal),
         }
     }
@@ -527,22 +550,40 @@ impl Case<'_> {
         if out_of_sale || limited || denied { Err(Refusal::OptedOut) } else { Ok(()) }
     }
 
-    /// The confirmed grant that is good now for this controller, version and assurance.
-    fn grant_in_force(&self) -> Result<&GrantStanding, Refusal> {
+    /// The confirmed grant that is good now for this controller, recipient, version and assurance.
+    fn grant_in_force(&self, regime: Regime) -> Result<&GrantStanding, Refusal> {
         let Some(grant) = self.standing.effective(&self.purpose.id) else { return Err(self.why_not_given()) };
-        self.lasts(grant)?;
-        if grant.assurance() < self.purpose.assurance {
-            return Err(Refusal::Assurance);
-        }
+        self.holds(regime, grant)?;
         Ok(grant)
     }
 
-    /// Whether a consent, or a weaker basis, is for this controller and version and has not run out. How sure it is
-    /// that the person acted is a question for consents alone: a sale or an inquiry is no act of consenting.
-    fn lasts(&self, grant: &GrantStanding) -> Result<(), Refusal> {
+    fn holds(&self, regime: Regime, grant: &GrantStanding) -> Result<(), Refusal> {
         if !grant.names(&self.recipient.controller) {
             return Err(Refusal::Controller);
         }
+        if !self.was_told_of_the_recipient(grant) {
+            return Err(Refusal::RecipientNotDisclosed);
+        }
+        self.covers_now(grant)?;
+        if grant.assurance() < self.purpose.assurance_needed(regime) {
+            return Err(Refusal::Assurance);
+        }
+        Ok(())
+    }
+
+    /// Whether the basis that a sale or an inquiry left behind is good now. It may have been collected under no
+    /// notice of ours, and says nothing of how surely a person consented: nobody did.
+    fn holds_without_consent(&self, basis: &GrantStanding) -> Result<(), Refusal> {
+        if !basis.names(&self.recipient.controller) {
+            return Err(Refusal::Controller);
+        }
+        if basis.grant.notice.is_some() && !self.was_told_of_the_recipient(basis) {
+            return Err(Refusal::RecipientNotDisclosed);
+        }
+        self.covers_now(basis)
+    }
+
+    fn covers_now(&self, grant: &GrantStanding) -> Result<(), Refusal> {
         if grant.grant.purpose_version < self.purpose.last_breaking_version
             || grant.grant.purpose_version > self.purpose.version
         {
@@ -557,6 +598,11 @@ impl Case<'_> {
             return Err(Refusal::StaleThirdParty);
         }
         Ok(())
+    }
+
+    /// NOT-05 (C-413/23 P): judged at collection, by the notice that was shown then.
+    fn was_told_of_the_recipient(&self, grant: &GrantStanding) -> bool {
+        grant.grant.notice.is_some_and(|shown| self.told_by.binary_search(&shown).is_ok())
     }
 
     fn why_not_given(&self) -> Refusal {

@@ -36,3 +36,4 @@ mod slug;
 pub mod source;
 pub mod subject;
 pub mod time;
+pub mod title;

@@ -20,6 +20,7 @@ use crate::purpose::Purpose;
 use crate::recipient::{RecipientId, RecipientRole};
 use crate::regime::{Regime, RegimeFamily};
 use crate::time::Months;
+use crate::title::Title;
 
 bytes_newtype! {
     /// SHA-256 over the names and bytes of all documents of a policy.
@@ -76,7 +77,7 @@ pub struct PurposeRule {
     /// Its key.
     pub id: Purpose,
     /// What a person reads.
-    pub title: String,
+    pub title: Title,
     /// The current version, counted from 1.
     pub version: u16,
     /// The latest version that broke with the ones before it: consents to older ones do not cover it.
@@ -99,8 +100,10 @@ pub struct PurposeRule {
     pub sensitive: bool,
     /// Necessary even when sensitive use is limited (11 CCR §7027(m)).
     pub spi_necessary: bool,
-    /// The assurance a consent needs, at the least.
+    /// The assurance a consent needs, at the least, where no regime asks for another.
     pub assurance: Assurance,
+    /// The assurance that single regimes ask for: by exact regime, or by family.
+    pub assurance_exceptions: BTreeMap<Regime, Assurance>,
     /// The fideslang `data_use` key.
     pub fideslang: String,
     /// The DPV purpose IRI suffix, for example `DirectMarketing`.
@@ -120,6 +123,30 @@ impl PurposeRule {
             // INVARIANT: validation gives every family a mode; without one nothing is permitted.
             .unwrap_or(Mode::Forbidden)
     }
+
+    /// The assurance a consent needs under a regime: what exactly that regime asks for, else its family, else all.
+    /// A person whose regime is not known is owed the strictest.
+    #[must_use]
+    pub fn assurance_needed(&self, regime: Regime) -> Assurance {
+        let exceptions = &self.assurance_exceptions;
+        if exceptions.is_empty() {
+            return self.assurance;
+        }
+        if regime == Regime::Unknown {
+            return exceptions.values().copied().fold(self.assurance, Assurance::max);
+        }
+        exceptions
+            .get(&regime)
+            .or_else(|| exceptions.get(&regime.without_territory()))
+            .copied()
+            .unwrap_or(self.assurance)
+    }
+
+    /// The least assurance with which a consent is good anywhere.
+    #[must_use]
+    pub fn least_assurance(&self) -> Assurance {
+        self.assurance_exceptions.values().copied().fold(self.assurance, Assurance::min)
+    }
 }
 
 /// What the policy says of one attribute, stored or derived.
@@ -128,7 +155,7 @@ pub struct AttributeRule {
     /// Its key.
     pub name: AttributeName,
     /// What a person reads.
-    pub title: String,
+    pub title: Title,
     /// The type, of a stored attribute; a derived one has none.
     pub stored: Option<AttributeType>,
     /// For a derived attribute the stored one it is computed from; for a stored one itself.
@@ -178,7 +205,7 @@ pub struct FormRule {
     /// Its key.
     pub id: FormId,
     /// What a person reads.
-    pub title: String,
+    pub title: Title,
     /// The attributes it may send, its identifiers (`email`) included.
     pub fields: Vec<AttributeName>,
     /// The purposes it may ask for.

@@ -58,6 +58,30 @@ pub enum Regime {
     Unknown,
 }
 
+/// How it is known that a regime applies to a person. The codes are stored: they are never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize, Deserialize)]
+#[cbor(index_only)]
+#[serde(rename_all = "snake_case")]
+pub enum RegimeSource {
+    /// The person, or a source that knows the person, declared a region.
+    #[n(0)]
+    Declared,
+    /// The form is made for persons of that regime.
+    #[n(1)]
+    Form,
+    /// Nobody said anything: the configured assumption.
+    #[n(2)]
+    Default,
+}
+
+impl RegimeSource {
+    /// Whether it is assumed and not declared.
+    #[must_use]
+    pub const fn is_assumed(self) -> bool {
+        matches!(self, Self::Form | Self::Default)
+    }
+}
+
 /// A regime without its territory: the key of a policy's mode table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RegimeFamily {
@@ -115,6 +139,16 @@ impl Regime {
             Self::UsOther(_) => RegimeFamily::UsOther,
             Self::CaCasl => RegimeFamily::CaCasl,
             Self::Unknown => RegimeFamily::Unknown,
+        }
+    }
+
+    /// The regime of the whole family: without its member state or state.
+    #[must_use]
+    pub const fn without_territory(self) -> Self {
+        match self {
+            Self::EuGdpr(_) => Self::EuGdpr(None),
+            Self::UsOther(_) => Self::UsOther(None),
+            other => other,
         }
     }
 

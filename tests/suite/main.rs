@@ -26,6 +26,7 @@ mod notices;
 mod openapi;
 mod operation;
 mod pseudonymity;
+mod regimes;
 mod restriction;
 mod rights;
 mod routes;

@@ -10,6 +10,8 @@ use crate::harness::{Backend, Line, TestGateway, policy_with};
 on_both!(
     cap_06_a_digest_names_the_exact_text,
     cap_17_a_language_without_a_text_is_refused,
+    cap_17_a_form_is_in_the_language_of_its_notice_throughout,
+    not_05_a_recipient_that_the_notice_did_not_name_gets_nothing_under_it,
     not_10_a_new_purpose_needs_a_consent_of_its_own,
     not_11_a_notice_of_two_years_ago_is_still_there,
 );
@@ -49,6 +51,53 @@ async fn cap_06_a_digest_names_the_exact_text(backend: Backend) {
         gateway.get(&format!("/v1/notices/{altered}")).await.expect_problem(404, "not_found");
     }
     gateway.get("/v1/notices/sha256:nonsense").await.expect_problem(404, "not_found");
+}
+
+async fn cap_17_a_form_is_in_the_language_of_its_notice_throughout(backend: Backend) {
+    let gateway = TestGateway::start(backend).await;
+    let page = gateway.get("/forms/checkout?locale=de").await.expect(200).text();
+    for german in
+        ["<h1>Kasse</h1>", "E-Mail-Adresse", "Geburtsdatum", "Angebote und Neuigkeiten per E-Mail", "Absenden"]
+    {
+        assert!(page.contains(german), "{german}: {page}");
+    }
+    for english in ["Checkout", "Email address", "Birth date", "Offers and news", "Send", "Grouping customers"] {
+        assert!(!page.contains(english), "{english}: {page}");
+    }
+    let page = gateway.get("/forms/checkout?locale=en").await.expect(200).text();
+    assert!(page.contains("<h1>Checkout</h1>") && page.contains("Offers and news by email"), "{page}");
+}
+
+/// The shipped policy with another sender of emails, whom a second version of the checkout's notice names.
+fn another_mailer() -> PolicySources {
+    let mailer = "[[recipient]]\nid = \"second_mailer\"\nname = \"Second Mail Services Oy\"\nrole = \"sender\"\n\
+        controller = \"example_shop\"\ncountry = \"FI\"\npurposes = [\"email_marketing\"]\nattributes = [\"email\"]\n\n\
+        [[recipient]]\nid = \"mailer\"";
+    let named = "recipients = [\"mailer\", \"segmentation\"";
+    let also = "recipients = [\"second_mailer\", \"mailer\", \"segmentation\"";
+    let mut sources = PolicySources::new();
+    for source in second_version().iter().filter(|source| !source.path().starts_with("cases/")) {
+        let text = source.text().replace("[[recipient]]\nid = \"mailer\"", mailer);
+        // The first version of the checkout's notice stays what persons were shown.
+        let text = if source.path() == "notices/checkout-1.toml" { text } else { text.replace(named, also) };
+        sources.push(source.path(), text);
+    }
+    sources
+}
+
+async fn not_05_a_recipient_that_the_notice_did_not_name_gets_nothing_under_it(backend: Backend) {
+    let gateway = TestGateway::start(backend).await;
+    gateway.person("anna").gives(&["email_marketing"]).await;
+    let gateway = gateway.under(another_mailer()).await;
+    let anna = gateway.person("anna");
+    let second = gateway.recipient("second_mailer", "email_marketing").await;
+    assert!(gateway.mailer().await.may_know(&anna).await);
+    assert!(!second.may_know(&anna).await);
+    let metrics = gateway.get("/metrics").await.expect(200).text();
+    assert!(metrics.contains("refusals_total{reason=\"recipient_not_disclosed\"} 1"), "{metrics}");
+    // Whoever was shown the notice that names it told it yes.
+    anna.gives(&["email_marketing"]).await;
+    assert!(second.may_know(&anna).await && gateway.mailer().await.may_know(&anna).await);
 }
 
 async fn cap_17_a_language_without_a_text_is_refused(backend: Backend) {

@@ -83,7 +83,7 @@ async fn sta_02_and_03_a_withdrawal_holds_at_once_and_the_past_stays_on_record(b
 
 /// The shipped policy with a second version of the email purpose.
 fn second_version_of_emails(kind: &str) -> kernel::policy::document::PolicySources {
-    let heading = "title = \"Offers and news by email\"\n";
+    let heading = "id = \"email_marketing\"\n";
     let record = if kind == "compatible" { "compatibility_record = \"CT-2026-7\"\n" } else { "" };
     let change = format!(
         "[[purpose.change]]\nversion = 2\nkind = \"{kind}\"\nsummary = \"Offers of partners are in it, too.\"\n{record}\n\

@@ -9,7 +9,7 @@ use kernel::id::{LedgerRef, ReceiptId, SubjectId};
 use kernel::identifier::{Identifier, IdentifierKind};
 use kernel::policy::{FormRule, NoticeText, PurposeRule, ValidPolicy};
 use kernel::purpose::Purpose;
-use kernel::regime::Regime;
+use kernel::regime::{Regime, RegimeSource};
 use kernel::source::SourceId;
 use kernel::subject::Birth;
 use kernel::time::Timestamp;
@@ -49,9 +49,10 @@ impl Gateway {
             }
             Who::Token(token) => reading.bearer(self, token, post),
         };
-        let regime = reading
-            .regime(post.region.as_deref())
-            .or_else(|| form.and_then(|form| form.default_regime).or(self.settings().default_regime));
+        let declared = reading.regime(post.region.as_deref()).map(|regime| (regime, RegimeSource::Declared));
+        let regime = declared
+            .or_else(|| form?.default_regime.map(|regime| (regime, RegimeSource::Form)))
+            .or_else(|| self.settings().default_regime.map(|regime| (regime, RegimeSource::Default)));
         let attributes = reading.fields(post, form);
         let birth = reading.birth(post, &attributes);
         if !reading.faults.is_empty() {
@@ -96,13 +97,14 @@ fn claim(gateway: &Gateway, key: &Idempotency, outcome: &Outcome, now: Timestamp
 /// Puts the facts that the person declared before the statements that are judged by them.
 fn with_facts(
     statements: Vec<ConsentEvent>,
-    regime: Option<Regime>,
+    regime: Option<(Regime, RegimeSource)>,
     birth: Option<Birth>,
     now: Timestamp,
     source: &SourceId,
 ) -> Vec<ConsentEvent> {
-    let regime = regime.map(|regime| ConsentEvent {
+    let regime = regime.map(|(regime, known_by)| ConsentEvent {
         regime: Some(regime),
+        regime_source: Some(known_by),
         ..ConsentEvent::new(EventKind::RegimeDeclared, None, now, now)
     });
     let birth = birth.map(|birth| ConsentEvent {

@@ -222,6 +222,7 @@ fn standing(standing: &Standing, policy: &ValidPolicy, at: Timestamp) -> Json {
         .collect();
     json!({
         "regimes": standing.regimes(),
+        "assumed_regimes": standing.regimes().iter().filter(|regime| standing.assumes(**regime)).collect::<Vec<_>>(),
         "purposes": purposes,
         "objected_at": standing.objected_at(),
         "restricted_at": standing.restricted_at(),
@@ -247,6 +248,7 @@ fn shown_event(
         "receipt": row.receipt,
         "source": event.source,
         "regime": event.regime,
+        "regime_source": event.regime_source,
         "birth": event.birth.map(shown_birth),
         "notice": digest.as_ref().map(|digest| json!({ "digest": digest, "shown": notices.get(digest) })),
         "purpose_version": event.grant.as_ref().map(|grant| grant.purpose_version),

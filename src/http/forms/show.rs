@@ -35,7 +35,12 @@ pub async fn handler(gateway: web::Data<Gateway>, request: HttpRequest) -> Resul
     let policy = gateway.policy();
     let notice = notice(&policy, &rule, query.get("locale"), &request)?;
     let main = markup(&policy, &rule, &notice);
-    Ok(page::respond(StatusCode::OK, (&notice.locale, &rule.title), &main, rule.return_url.as_deref()))
+    Ok(page::respond(
+        StatusCode::OK,
+        (&notice.locale, rule.title.in_locale(&notice.locale)),
+        &main,
+        rule.return_url.as_deref(),
+    ))
 }
 
 /// The form's notice in the language asked for, or the best there is.
@@ -70,13 +75,15 @@ fn markup(policy: &ValidPolicy, rule: &FormRule, notice: &NoticeText) -> String 
         let _ = writeln!(main, "<input type=\"hidden\" name=\"{name}\" value=\"{}\">", escape(&value));
     }
     for field in &rule.fields {
-        put_field(&mut main, policy, field);
+        put_field(&mut main, policy, field, &notice.locale);
     }
     let (legend, about) =
         (language.say("Your choice", "Ihre Auswahl"), language.say("What you agree to", "Worin Sie einwilligen"));
     let _ = writeln!(main, "<fieldset aria-describedby=\"notice\">\n<legend>{legend}</legend>");
     for purpose in &rule.purposes {
-        let title = policy.purpose(purpose).map_or_else(|| purpose.to_string(), |rule| rule.title.clone());
+        let title = policy
+            .purpose(purpose)
+            .map_or_else(|| purpose.to_string(), |rule| rule.title.in_locale(&notice.locale).to_owned());
         let (id, title) = (escape(purpose.as_str()), escape(&title));
         let _ = writeln!(
             main,
@@ -93,9 +100,9 @@ fn markup(policy: &ValidPolicy, rule: &FormRule, notice: &NoticeText) -> String 
     main
 }
 
-fn put_field(main: &mut String, policy: &ValidPolicy, field: &AttributeName) {
+fn put_field(main: &mut String, policy: &ValidPolicy, field: &AttributeName, locale: &str) {
     let rule = policy.attribute(field);
-    let title = rule.map_or_else(|| field.to_string(), |rule| rule.title.clone());
+    let title = rule.map_or_else(|| field.to_string(), |rule| rule.title.in_locale(locale).to_owned());
     let kind = rule.and_then(|rule| rule.stored);
     let (input, autocomplete) = match (field.as_str(), kind) {
         ("email", _) | (_, Some(AttributeType::Email)) => ("email", "email"),

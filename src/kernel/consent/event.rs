@@ -7,7 +7,7 @@ use crate::controller::ControllerId;
 use crate::id::ImportId;
 use crate::notice::NoticeDigest;
 use crate::purpose::Purpose;
-use crate::regime::Regime;
+use crate::regime::{Regime, RegimeSource};
 use crate::source::SourceId;
 use crate::subject::Birth;
 use crate::time::Timestamp;
@@ -110,6 +110,22 @@ pub enum Assurance {
     Authenticated,
 }
 
+impl Assurance {
+    /// Every level, from the least sure to the surest.
+    pub const ALL: [Self; 4] = [Self::Imported, Self::Form, Self::ConfirmedMailbox, Self::Authenticated];
+
+    /// Its stable name.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Imported => "imported",
+            Self::Form => "form",
+            Self::ConfirmedMailbox => "confirmed_mailbox",
+            Self::Authenticated => "authenticated",
+        }
+    }
+}
+
 /// The basis a grant stands for (GDPR Art. 6(1)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize, Deserialize)]
 #[cbor(index_only)]
@@ -198,6 +214,9 @@ pub struct ConsentEvent {
     /// What proves it elsewhere, where it was taken over from another system.
     #[n(11)]
     pub imported: Option<ImportedProof>,
+    /// Of [`EventKind::RegimeDeclared`]: how the regime is known. Histories of old do not say.
+    #[n(12)]
+    pub regime_source: Option<RegimeSource>,
 }
 
 /// What proves an event that was recorded elsewhere and imported (GDPR Art. 7(1)). Sealed at rest with the event.
@@ -250,6 +269,7 @@ impl ConsentEvent {
             conflict_notice: false,
             source: None,
             imported: None,
+            regime_source: None,
         }
     }
 }

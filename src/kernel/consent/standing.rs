@@ -9,7 +9,7 @@ use minicbor::{Decode, Encode};
 use super::event::{Assurance, ConsentEvent, EventKind, Grant};
 use crate::controller::ControllerId;
 use crate::purpose::Purpose;
-use crate::regime::Regime;
+use crate::regime::{Regime, RegimeSource};
 use crate::subject::{Birth, SubjectId};
 use crate::time::Timestamp;
 
@@ -112,6 +112,9 @@ struct Facts {
     erased_at: Option<Timestamp>,
     #[n(17)]
     withdrawn_all_at: Option<Timestamp>,
+    /// The regimes that were assumed and never declared.
+    #[n(18)]
+    assumed: Option<Vec<Regime>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -223,13 +226,28 @@ impl Standing {
 
     fn apply_regime(&mut self, event: &ConsentEvent) {
         let Some(regime) = event.regime else { return };
+        let is_assumed = event.regime_source.is_some_and(RegimeSource::is_assumed);
         // Regimes add up: a person who moves keeps the protection of both laws.
         if let Err(at) = self.facts.regimes.binary_search(&regime) {
             self.facts.regimes.insert(at, regime);
+            if is_assumed {
+                let assumed = self.facts.assumed.get_or_insert_default();
+                assumed.push(regime);
+                assumed.sort_unstable();
+            }
         }
         // A known regime replaces the assumption of the strictest.
         if self.facts.regimes.len() > 1 {
             self.facts.regimes.retain(|known| *known != Regime::Unknown);
+        }
+        if let Some(assumed) = &mut self.facts.assumed {
+            // A declaration outweighs an assumption, whichever came first.
+            assumed.retain(|known| {
+                (is_assumed || *known != regime) && self.facts.regimes.binary_search(known).is_ok()
+            });
+            if assumed.is_empty() {
+                self.facts.assumed = None;
+            }
         }
     }
 
@@ -258,7 +276,13 @@ impl Standing {
         if self.facts.regimes.is_empty() { &[Regime::Unknown] } else { &self.facts.regimes }
     }
 
-    /// Whether this regime was declared.
+    /// Whether this regime applies only because it was assumed: by a form or by the configured default.
+    #[must_use]
+    pub fn assumes(&self, regime: Regime) -> bool {
+        self.facts.assumed.as_ref().is_some_and(|assumed| assumed.contains(&regime))
+    }
+
+    /// Whether this regime was declared or assumed.
     #[must_use]
     pub fn has_regime(&self, regime: Regime) -> bool {
         self.facts.regimes.binary_search(&regime).is_ok()

@@ -4,6 +4,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::regime::RegimeSource;
 use crate::subject::SubjectId;
 use crate::time::Timestamp;
 
@@ -175,4 +176,26 @@ fn cap_18_what_another_system_says_never_undoes_a_denial() {
         let own = event(EventKind::GrantConfirmed, 10, 10);
         assert!(Standing::fold(SUBJECT, [&event(denial, 1, 1), &imported, &own]).effective(&purpose).is_some());
     }
+}
+
+#[test]
+fn a_declared_regime_outweighs_an_assumed_one_whichever_came_first() {
+    let declared = |regime: &str, source| ConsentEvent {
+        regime: Some(regime.parse().unwrap()),
+        regime_source: source,
+        ..event(EventKind::RegimeDeclared, 1, 1)
+    };
+    let german: crate::regime::Regime = "EU_GDPR:DE".parse().unwrap();
+    let assumed = declared("EU_GDPR:DE", Some(RegimeSource::Default));
+    let said = declared("EU_GDPR:DE", Some(RegimeSource::Declared));
+    let of_old = declared("EU_GDPR:DE", None);
+    assert!(Standing::fold(SUBJECT, [&assumed]).assumes(german));
+    for known in [[&assumed, &said], [&said, &assumed], [&of_old, &assumed], [&assumed, &of_old]] {
+        let standing = Standing::fold(SUBJECT, known);
+        assert!(standing.has_regime(german) && !standing.assumes(german));
+    }
+    let unknown = declared("UNKNOWN", Some(RegimeSource::Default));
+    let standing = Standing::fold(SUBJECT, [&unknown, &said]);
+    assert_eq!(standing.regimes(), [german]);
+    assert!(!standing.assumes(crate::regime::Regime::Unknown));
 }

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use super::*;
 use crate::attribute::{AttributeType, SensitiveTag};
 use crate::consent::{Assurance, ConsentEvent, EventKind, Grant};
-use crate::policy::{AttributeRule, PolicyVersion};
+use crate::policy::{AttributeRule, NoticeText, PolicyVersion};
 use crate::subject::Birth;
 use crate::time::Months;
+use crate::title::Title;
 
 const DAY: i64 = 86_400_000;
 
@@ -63,7 +64,7 @@ fn policy(random: &mut Random) -> ValidPolicy {
             let version = u16::try_from(1 + random.below(3)).unwrap();
             let rule = PurposeRule {
                 id: name(id),
-                title: (*id).to_owned(),
+                title: Title::of(*id),
                 version,
                 last_breaking_version: u16::try_from(1 + random.below(u64::from(version))).unwrap(),
                 modes: RegimeFamily::ALL.into_iter().map(|family| (family, random.pick(&modes))).collect(),
@@ -76,6 +77,11 @@ fn policy(random: &mut Random) -> ValidPolicy {
                 sensitive: *id == "health" || random.one_in(6),
                 spi_necessary: *id == "fraud",
                 assurance: random.pick(&[Assurance::Imported, Assurance::Form, Assurance::ConfirmedMailbox]),
+                assurance_exceptions: ["EU_GDPR", "EU_GDPR:DE", "US_OTHER"]
+                    .into_iter()
+                    .filter(|_| random.0 % 3 == 0)
+                    .map(|regime| (regime.parse().unwrap(), Assurance::ConfirmedMailbox))
+                    .collect(),
                 fideslang: String::new(),
                 dpv: String::new(),
                 bases: Vec::new(),
@@ -93,7 +99,7 @@ fn policy(random: &mut Random) -> ValidPolicy {
             };
             let rule = AttributeRule {
                 name: name(id),
-                title: String::new(),
+                title: Title::of(""),
                 stored: Some(AttributeType::Boolean),
                 input: name(id),
                 served,
@@ -135,8 +141,28 @@ fn policy(random: &mut Random) -> ValidPolicy {
         attributes,
         recipients,
         forms: BTreeMap::new(),
-        notices: BTreeMap::new(),
+        notices: NOTICES.iter().map(|(text, recipients)| notice(text, recipients)).collect(),
     }
+}
+
+/// The notices that persons were shown, and whom each named.
+const NOTICES: [(&str, &[&str]); 3] =
+    [("all", &["own", "sender", "network"]), ("house", &["own", "sender"]), ("nobody", &[])];
+
+fn notice(text: &str, recipients: &[&str]) -> (NoticeDigest, Arc<NoticeText>) {
+    let digest = NoticeDigest::of("en", text);
+    let text = NoticeText {
+        id: name(text),
+        version: 1,
+        locale: "en".to_owned(),
+        digest,
+        text: text.to_owned(),
+        controllers: Vec::new(),
+        purposes: Vec::new(),
+        recipients: recipients.iter().map(|id| name(id)).collect(),
+        current: true,
+    };
+    (digest, Arc::new(text))
 }
 
 fn history(random: &mut Random) -> Vec<ConsentEvent> {
@@ -203,8 +229,10 @@ fn history(random: &mut Random) -> Vec<ConsentEvent> {
         event.by_parent = random.one_in(3);
         event.conflict_notice = random.one_in(2);
         if matches!(kind, EventKind::GrantConfirmed | EventKind::SoftOptInBasis | EventKind::ImpliedBasis) {
+            // Mostly a notice that names everybody; at times another, one that nobody knows any more, or none.
+            let shown = random.pick(&["all", "all", "all", "all", "all", "all", "house", "nobody", "lost", ""]);
             event.grant = Some(Grant {
-                notice: None,
+                notice: (!shown.is_empty()).then(|| NoticeDigest::of("en", shown)),
                 purpose_version: u16::try_from(1 + random.below(3)).unwrap(),
                 assurance: random.pick(&[
                     Assurance::Imported,
@@ -345,12 +373,34 @@ mod naive {
             !self.out_of_sale() && self.second_steps().iter().any(|(_, by_parent, _)| *by_parent == parent)
         }
 
-        fn holds(&self, event: &ConsentEvent) -> Result<(), Refusal> {
+        /// Whether the notice of a grant named who asks now.
+        fn told(&self, grant: &Grant, without_notice: bool) -> bool {
+            let Some(shown) = grant.notice else { return without_notice };
+            NOTICES
+                .iter()
+                .any(|(text, named)| NoticeDigest::of("en", text) == shown && named.contains(&self.recipient))
+        }
+
+        fn assurance(&self, regime: Regime) -> Assurance {
+            let rule = self.policy.purpose(&name(self.purpose)).unwrap();
+            let listed = |text: &str| rule.assurance_exceptions.get(&text.parse::<Regime>().unwrap()).copied();
+            match regime.to_string().as_str() {
+                "UNKNOWN" => rule.assurance_exceptions.values().copied().chain([rule.assurance]).max().unwrap(),
+                text => {
+                    let family = text.split(':').next().unwrap();
+                    listed(text).or_else(|| listed(family)).unwrap_or(rule.assurance)
+                }
+            }
+        }
+
+        fn holds(&self, event: &ConsentEvent, consent: Option<Regime>) -> Result<(), Refusal> {
             let grant = event.grant.as_ref().unwrap();
             let rule = self.policy.purpose(&name(self.purpose)).unwrap();
             let controller = &self.policy.recipient(&name(self.recipient)).unwrap().controller;
             if !grant.controllers.iter().any(|known| known == controller) {
                 Err(Refusal::Controller)
+            } else if !self.told(grant, consent.is_none()) {
+                Err(Refusal::RecipientNotDisclosed)
             } else if !(rule.last_breaking_version..=rule.version).contains(&grant.purpose_version) {
                 Err(Refusal::Reconsent)
             } else if grant.valid_until.is_some_and(|end| end <= self.now)
@@ -359,17 +409,17 @@ mod naive {
                 Err(Refusal::Expired)
             } else if grant.third_party && rule.third_party_validity.after(event.captured_at) <= self.now {
                 Err(Refusal::StaleThirdParty)
+            } else if consent.is_some_and(|regime| grant.assurance < self.assurance(regime)) {
+                Err(Refusal::Assurance)
             } else {
                 Ok(())
             }
         }
 
-        fn given(&self) -> Result<&Grant, Refusal> {
+        fn given(&self, regime: Regime) -> Result<&Grant, Refusal> {
             if let Some(event) = self.effective() {
-                self.holds(event)?;
-                let grant = event.grant.as_ref().unwrap();
-                let sure = grant.assurance >= self.policy.purpose(&name(self.purpose)).unwrap().assurance;
-                return if sure { Ok(grant) } else { Err(Refusal::Assurance) };
+                self.holds(event, Some(regime))?;
+                return Ok(event.grant.as_ref().unwrap());
             }
             let denied = self.denied();
             let withdrawn = max(self
@@ -433,7 +483,7 @@ mod naive {
                 let fine = regimes.iter().all(|regime| match regime {
                     Regime::UsCa => rule.spi_necessary || self.of(EventKind::LimitSpi).next().is_none(),
                     _ if rule.spi_necessary && rule.mode(*regime) == Mode::Allowed => true,
-                    _ => self.given().is_ok_and(|grant| grant.explicit),
+                    _ => self.given(*regime).is_ok_and(|grant| grant.explicit),
                 });
                 if !fine {
                     allowed.retain(|attribute| attribute.tag.is_none() && !rule.sensitive);
@@ -443,7 +493,7 @@ mod naive {
                 }
             }
             for regime in &regimes {
-                self.mode(rule, rule.mode(*regime))?;
+                self.mode(rule, *regime)?;
             }
             Ok(allowed.iter().map(|attribute| attribute.name.to_string()).collect())
         }
@@ -472,13 +522,13 @@ mod naive {
             Ok(())
         }
 
-        fn mode(&self, rule: &PurposeRule, mode: Mode) -> Result<(), Refusal> {
+        fn mode(&self, rule: &PurposeRule, regime: Regime) -> Result<(), Refusal> {
             let weaker = |kind| match self.latest(kind) {
-                Some(basis) if self.denied().is_none() => Some(self.holds(basis)),
+                Some(basis) if self.denied().is_none() => Some(self.holds(basis, None)),
                 _ => None,
             };
             let out = rule.sale_or_share && self.out_of_sale();
-            match mode {
+            match rule.mode(regime) {
                 Mode::Forbidden => Err(Refusal::Forbidden),
                 Mode::Allowed => Ok(()),
                 Mode::OptOut => {
@@ -488,20 +538,20 @@ mod naive {
                     if out || limited || denied { Err(Refusal::OptedOut) } else { Ok(()) }
                 }
                 _ if out => Err(Refusal::OptedOut),
-                Mode::OptIn => self.given().map(drop),
+                Mode::OptIn => self.given(regime).map(drop),
                 Mode::ExplicitOptIn => {
-                    if self.given()?.explicit {
+                    if self.given(regime)?.explicit {
                         Ok(())
                     } else {
                         Err(Refusal::Sensitive)
                     }
                 }
-                Mode::OptInOrSoft => match (self.given(), weaker(EventKind::SoftOptInBasis)) {
+                Mode::OptInOrSoft => match (self.given(regime), weaker(EventKind::SoftOptInBasis)) {
                     (Ok(_), _) => Ok(()),
                     (Err(_), Some(basis)) => basis,
                     (Err(refusal), None) => Err(refusal),
                 },
-                Mode::OptInOrImplied => match (self.given(), weaker(EventKind::ImpliedBasis)) {
+                Mode::OptInOrImplied => match (self.given(regime), weaker(EventKind::ImpliedBasis)) {
                     (Ok(_), _) => Ok(()),
                     (Err(_), Some(basis)) => basis,
                     (Err(refusal), None) => Err(refusal),
@@ -558,6 +608,7 @@ fn the_decision_agrees_with_a_naive_reading_of_the_law() {
         "invalid",
         "controller",
         "assurance",
+        "recipient_not_disclosed",
         "opted_out",
         "forbidden",
         "stale_third_party",

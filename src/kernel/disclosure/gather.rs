@@ -28,7 +28,7 @@ pub struct Gathering<'a> {
     rows: Vec<(Pseudonym, u32)>,
     cells: Vec<Served>,
     bitmap: RoaringTreemap,
-    refused: [u64; Refusal::ALL.len() + 1],
+    refused: [u64; Refusal::CODES],
 }
 
 impl std::fmt::Debug for Gathering<'_> {
@@ -72,7 +72,7 @@ impl<'a> Gathering<'a> {
             rows: Vec::new(),
             cells: Vec::new(),
             bitmap: RoaringTreemap::new(),
-            refused: [0; Refusal::ALL.len() + 1],
+            refused: [0; Refusal::CODES],
         }
     }
 

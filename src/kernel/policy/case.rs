@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use jiff::civil::Date;
 use serde::de::value::MapAccessDeserializer;
@@ -13,7 +14,7 @@ use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 
 use super::document::{self, Kind, Names, Place, Placed, PolicyFault, PolicySource, PolicySources, Table, Tables};
-use super::{PurposeRule, ValidPolicy};
+use super::{NoticeText, PurposeRule, RecipientRule, ValidPolicy};
 use crate::attribute::AttributeName;
 use crate::consent::{Assurance, ConsentEvent, EventKind, Grant, Standing};
 use crate::controller::ControllerId;
@@ -133,6 +134,7 @@ struct EventDocument {
     captured_at: Placed<Written>,
     received_at: Placed<Written>,
     notice: Placed<NoticeId>,
+    notice_version: Placed<u16>,
     controllers: Names<ControllerId>,
     purpose_version: Placed<u16>,
     assurance: Placed<Assurance>,
@@ -353,6 +355,7 @@ impl Reader {
         }
         let of_grant = [
             ("notice", document.notice.is_some()),
+            ("notice_version", document.notice_version.is_some()),
             ("controllers", document.controllers.is_some()),
             ("purpose_version", document.purpose_version.is_some()),
             ("assurance", document.assurance.is_some()),
@@ -439,10 +442,10 @@ impl Script<'_> {
     /// The differences between what is expected and what is decided.
     fn play(&self, policy: &ValidPolicy) -> Result<Vec<String>, Vec<PolicyFault>> {
         let mut faults = Vec::new();
-        let named = self.controllers(policy);
+        let unsaid = self.unsaid(policy);
         let mut events = self.facts.clone();
         for event in &self.events {
-            match event.resolve(policy, &named) {
+            match event.resolve(policy, &unsaid) {
                 Ok(event) => events.push(event),
                 Err(fault) => faults.push(fault),
             }
@@ -464,16 +467,35 @@ impl Script<'_> {
         Ok(differences.collect())
     }
 
-    /// The controllers that a grant names which names none: those of the recipients that the case asks for.
-    fn controllers(&self, policy: &ValidPolicy) -> Vec<ControllerId> {
+    /// What a grant rests on that says nothing of it: a notice that names whoever the case asks for.
+    fn unsaid(&self, policy: &ValidPolicy) -> Unsaid {
         let asked = self.expectations.iter().filter_map(|expected| policy.recipient(&expected.recipient));
-        let named: BTreeSet<_> = asked.map(|rule| rule.controller.clone()).collect();
-        named.into_iter().collect()
+        let recipients: Vec<_> = asked.map(AsRef::as_ref).cloned().collect();
+        let controllers: BTreeSet<_> = recipients.iter().map(|rule| rule.controller.clone()).collect();
+        Unsaid { controllers: controllers.into_iter().collect(), recipients }
+    }
+}
+
+/// The recipients that a case asks for, and those for whom they receive.
+struct Unsaid {
+    controllers: Vec<ControllerId>,
+    recipients: Vec<RecipientRule>,
+}
+
+impl Unsaid {
+    /// A notice that explains the purpose to the person and names everybody asked for who receives for it.
+    fn notice<'p>(&self, policy: &'p ValidPolicy, purpose: &Purpose) -> Option<&'p NoticeText> {
+        let receives = |rule: &&RecipientRule| rule.purposes.contains(purpose);
+        let names_all = |text: &&NoticeText| {
+            self.recipients.iter().filter(receives).all(|rule| text.recipients.contains(&rule.id))
+        };
+        let explains = |text: &&NoticeText| text.current && text.purposes.contains(purpose) && names_all(text);
+        policy.notices().map(AsRef::as_ref).find(explains)
     }
 }
 
 impl ScriptedEvent<'_> {
-    fn resolve(&self, policy: &ValidPolicy, named: &[ControllerId]) -> Result<ConsentEvent, PolicyFault> {
+    fn resolve(&self, policy: &ValidPolicy, named: &Unsaid) -> Result<ConsentEvent, PolicyFault> {
         let document = self.document;
         let purpose = document.purpose.as_ref();
         let rule = match purpose {
@@ -497,16 +519,15 @@ impl ScriptedEvent<'_> {
         Ok(event)
     }
 
-    fn grant(
-        &self,
-        policy: &ValidPolicy,
-        rule: &PurposeRule,
-        named: &[ControllerId],
-    ) -> Result<Grant, PolicyFault> {
+    fn grant(&self, policy: &ValidPolicy, rule: &PurposeRule, unsaid: &Unsaid) -> Result<Grant, PolicyFault> {
         let document = self.document;
         let notice = match &document.notice {
             Some(id) => {
-                let shown = policy.notices().find(|text| text.current && &text.id == id.get_ref());
+                let version = document.notice_version.as_ref().map(|version| *version.get_ref());
+                let is_meant = |text: &&Arc<NoticeText>| {
+                    &text.id == id.get_ref() && version.map_or(text.current, |version| text.version == version)
+                };
+                let shown = policy.notices().find(is_meant).map(AsRef::as_ref);
                 Some(shown.ok_or_else(|| {
                     let message = format!("there is no notice `{}`", id.get_ref());
                     self.place.at(&id.span()).fault("unknown_reference", message)
@@ -514,13 +535,14 @@ impl ScriptedEvent<'_> {
             }
             None => None,
         };
+        let shown = notice.or_else(|| unsaid.notice(policy, &rule.id));
         let controllers = match (&document.controllers, notice) {
             (Some(listed), _) => listed.iter().map(|controller| controller.get_ref().clone()).collect(),
             (None, Some(notice)) => notice.controllers.clone(),
-            (None, None) => named.to_vec(),
+            (None, None) => unsaid.controllers.clone(),
         };
         Ok(Grant {
-            notice: notice.map(|notice| notice.digest),
+            notice: shown.map(|notice| notice.digest),
             purpose_version: document.purpose_version.as_ref().map_or(rule.version, |version| *version.get_ref()),
             assurance: match &document.assurance {
                 Some(assurance) => *assurance.get_ref(),

@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, IntoDeserializer as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use thiserror::Error;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
@@ -22,6 +23,7 @@ use crate::notice::NoticeId;
 use crate::purpose::Purpose;
 use crate::recipient::{RecipientId, RecipientRole};
 use crate::regime::Regime;
+use crate::title::Title;
 
 /// The most bytes one document may have.
 pub const MAX_DOCUMENT_BYTES: usize = 1 << 20;
@@ -233,7 +235,7 @@ pub(super) struct ControllerDocument {
 #[serde(deny_unknown_fields)]
 pub(super) struct PurposeDocument {
     pub(super) id: Placed<Purpose>,
-    pub(super) title: Placed<String>,
+    pub(super) title: Placed<Title>,
     pub(super) version: Placed<u16>,
     pub(super) mode: Placed<BTreeMap<Spanned<String>, Spanned<String>>>,
     pub(super) validity: Placed<String>,
@@ -247,7 +249,7 @@ pub(super) struct PurposeDocument {
     pub(super) sensitive: bool,
     #[serde(default)]
     pub(super) spi_necessary: bool,
-    pub(super) assurance: Option<Assurance>,
+    pub(super) assurance: Placed<AssuranceDocument>,
     pub(super) fideslang: Placed<String>,
     pub(super) dpv: Placed<String>,
     #[serde(default)]
@@ -255,6 +257,41 @@ pub(super) struct PurposeDocument {
     pub(super) balancing_test: Placed<String>,
     #[serde(default)]
     pub(super) change: Vec<Spanned<ChangeDocument>>,
+}
+
+/// `assurance = "form"`, or `assurance = { default = "form", "EU_GDPR:DE" = "confirmed_mailbox" }`.
+#[derive(Debug, Default)]
+pub(super) struct AssuranceDocument {
+    pub(super) default: Option<Assurance>,
+    /// By regime, as written.
+    pub(super) exceptions: BTreeMap<String, Assurance>,
+}
+
+impl<'de> Deserialize<'de> for AssuranceDocument {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AssuranceVisitor)
+    }
+}
+
+struct AssuranceVisitor;
+
+impl<'de> Visitor<'de> for AssuranceVisitor {
+    type Value = AssuranceDocument;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an assurance such as `form`, or a table of them by regime, with a `default`")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<AssuranceDocument, E> {
+        let default = Assurance::deserialize(text.into_deserializer())?;
+        Ok(AssuranceDocument { default: Some(default), exceptions: BTreeMap::new() })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<AssuranceDocument, A::Error> {
+        let mut exceptions = BTreeMap::<String, Assurance>::deserialize(MapAccessDeserializer::new(map))?;
+        let default = exceptions.remove("default");
+        Ok(AssuranceDocument { default, exceptions })
+    }
 }
 
 /// `[[purpose.change]]`
@@ -280,7 +317,7 @@ pub(super) enum ChangeKind {
 #[serde(deny_unknown_fields)]
 pub(super) struct AttributeDocument {
     pub(super) name: Placed<AttributeName>,
-    pub(super) title: Placed<String>,
+    pub(super) title: Placed<Title>,
     #[serde(rename = "type")]
     pub(super) stored: Placed<AttributeType>,
     pub(super) input: Placed<AttributeName>,
@@ -344,7 +381,7 @@ pub(super) struct RecipientDocument {
 #[serde(deny_unknown_fields)]
 pub(super) struct FormDocument {
     pub(super) id: Placed<FormId>,
-    pub(super) title: Placed<String>,
+    pub(super) title: Placed<Title>,
     pub(super) fields: Names<AttributeName>,
     pub(super) purposes: Names<Purpose>,
     pub(super) notice: Placed<NoticeId>,

@@ -24,6 +24,7 @@ use super::document::{ControllerDocument, Documents, Kind, Names, Place, Placed,
 use super::{ControllerRule, PolicyVersion, ValidPolicy, case};
 use crate::controller::ControllerId;
 use crate::time::Months;
+use crate::title::Title;
 
 /// The most characters of a one-line text.
 const MAX_LINE: usize = 300;
@@ -147,7 +148,11 @@ impl Check<'_> {
     fn line(&mut self, place: Place<'_>, value: &Placed<String>, key: &str) -> Option<String> {
         let text = self.need(place, value, key)?;
         let place = place.at(&text.span());
-        let text = text.get_ref();
+        self.is_line(place, text.get_ref(), key).then(|| text.get_ref().clone())
+    }
+
+    /// Whether a text is of one line and says something.
+    fn is_line(&mut self, place: Place<'_>, text: &str, key: &str) -> bool {
         if text.trim().is_empty() {
             self.fault(place, "value", format!("`{key}` is empty"));
         } else if text.chars().count() > MAX_LINE {
@@ -155,9 +160,28 @@ impl Check<'_> {
         } else if text.chars().any(vocabulary::is_unprintable) {
             self.fault(place, "value", format!("`{key}` holds a control character"));
         } else {
-            return Some(text.clone());
+            return true;
         }
-        None
+        false
+    }
+
+    /// What a person reads: one line, or one for each locale.
+    fn title(&mut self, place: Place<'_>, value: &Placed<Title>) -> Option<Title> {
+        let title = self.need(place, value, "title")?;
+        let place = place.at(&title.span());
+        let title = title.get_ref();
+        let texts = title.texts();
+        let before = self.faults.len();
+        if texts.is_empty() {
+            self.fault(place, "value", "`title` is empty");
+        }
+        for (locale, text) in texts {
+            self.is_line(place, text, "title");
+            if locale.is_some_and(|locale| !is_language_tag(locale)) {
+                self.fault(place, "value", "a locale is a BCP 47 tag such as `en` or `de-AT`");
+            }
+        }
+        (self.faults.len() == before).then(|| title.clone())
     }
 
     /// A period such as `P24M`.
@@ -210,6 +234,16 @@ impl Check<'_> {
         let kind = key.strip_suffix('s').unwrap_or(key);
         Some(self.known(place, listed, if kind == "field" { "attribute" } else { kind }, declared))
     }
+}
+
+/// A language of two or three letters, then subtags of two to eight letters or digits.
+fn is_language_tag(tag: &str) -> bool {
+    let mut parts = tag.split('-');
+    let language = parts.next().unwrap_or_default();
+    tag.len() <= 35
+        && (2..=3).contains(&language.len())
+        && language.bytes().all(|byte| byte.is_ascii_lowercase())
+        && parts.all(|part| (2..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
 
 /// The names of a section, with those whose tables have faults.

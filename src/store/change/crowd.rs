@@ -11,7 +11,7 @@ use kernel::entropy::Entropy;
 use kernel::id::{LedgerRef, ReceiptId};
 use kernel::identifier::{Fingerprint, IdentifierKind, SuppressionFingerprint};
 use kernel::purpose::Purpose;
-use kernel::regime::Regime;
+use kernel::regime::{Regime, RegimeSource};
 use kernel::seal::{Keyring, SubjectKey, WrappedKey, merge_record};
 use kernel::source::SourceId;
 use kernel::subject::SubjectId;
@@ -376,7 +376,10 @@ fn has_fact(standing: &Standing, event: &ConsentEvent) -> bool {
         (EventKind::RegimeDeclared, Some(Regime::Unknown)) => {
             standing.has_regime(Regime::Unknown) || standing.regimes() != [Regime::Unknown]
         }
-        (EventKind::RegimeDeclared, Some(regime)) => standing.has_regime(regime),
+        (EventKind::RegimeDeclared, Some(regime)) => {
+            let is_assumed = event.regime_source.is_some_and(RegimeSource::is_assumed);
+            standing.has_regime(regime) && (is_assumed || !standing.assumes(regime))
+        }
         (EventKind::BirthDeclared, _) => event.birth.is_some() && standing.birth() == event.birth,
         _ => false,
     }

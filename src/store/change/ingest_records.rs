@@ -11,7 +11,7 @@ use kernel::entropy::Entropy;
 use kernel::id::{LedgerRef, ReceiptId};
 use kernel::ledger::{LedgerEntry, LedgerEvent};
 use kernel::purpose::Purpose;
-use kernel::regime::Regime;
+use kernel::regime::{Regime, RegimeSource};
 use kernel::seal::Keyring;
 use kernel::source::SourceId;
 use kernel::subject::{Birth, SubjectId};
@@ -168,6 +168,7 @@ impl IngestRecords {
         let regime = record.regime.map(|regime| {
             let mut event = fact(EventKind::RegimeDeclared);
             event.regime = Some(regime);
+            event.regime_source = Some(RegimeSource::Declared);
             event
         });
         let birth = record.birth.map(|birth| {

@@ -47,7 +47,7 @@ impl Check<'_> {
         purposes: &BTreeMap<Purpose, Arc<PurposeRule>>,
     ) -> Option<AttributeRule> {
         let (place, document) = (table.place, &table.document);
-        let title = self.line(place, &document.title, "title");
+        let title = self.title(place, &document.title);
         let input = self.input(place, document, known);
         let stored = document.stored.as_ref().map(|stored| *stored.get_ref());
         let served = match &document.served {

@@ -34,6 +34,7 @@ impl Check<'_> {
             self.explained(table, &texts);
             if let (Some(id), Some(rule)) = (id, rule) {
                 self.sufficient(table, &rule, purposes);
+                self.readable(table, &rule, (purposes, attributes), &texts);
                 rules.insert(id, Arc::new(rule));
             }
         }
@@ -43,7 +44,7 @@ impl Check<'_> {
     fn form(&mut self, table: &Table<'_, FormDocument>) -> Option<FormRule> {
         let (place, document) = (table.place, &table.document);
         let documents = self.documents;
-        let title = self.line(place, &document.title, "title");
+        let title = self.title(place, &document.title);
         let fields = self.known_some(place, &document.fields, "fields", declared(&documents.attributes));
         let purposes = self.known_some(place, &document.purposes, "purposes", declared(&documents.purposes));
         let notice = self.need(place, &document.notice, "notice");
@@ -142,6 +143,34 @@ impl Check<'_> {
         }
     }
 
+    /// CAP-17: whoever reads the notice in a language reads the whole form in it.
+    fn readable(
+        &mut self,
+        table: &Table<'_, FormDocument>,
+        rule: &FormRule,
+        (purposes, attributes): (
+            &BTreeMap<Purpose, Arc<PurposeRule>>,
+            &BTreeMap<AttributeName, Arc<AttributeRule>>,
+        ),
+        texts: &[&NoticeText],
+    ) {
+        let asked =
+            rule.purposes.iter().filter_map(|id| purposes.get(id)).map(|known| (known.id.as_str(), &known.title));
+        let fields = rule
+            .fields
+            .iter()
+            .filter_map(|id| attributes.get(id))
+            .map(|known| (known.name.as_str(), &known.title));
+        let titles: Vec<_> = [(rule.id.as_str(), &rule.title)].into_iter().chain(asked).chain(fields).collect();
+        for text in texts {
+            for (name, _) in titles.iter().filter(|(_, title)| !title.speaks(&text.locale)) {
+                let message =
+                    format!("the form's notice is there in `{}`, the title of `{name}` is not", text.locale);
+                self.fault(table.place, "cap_17", message);
+            }
+        }
+    }
+
     /// A form whose grants could never be in force only looks like a choice.
     fn sufficient(
         &mut self,
@@ -161,7 +190,11 @@ impl Check<'_> {
         let reached =
             if rule.double_opt_in { rule.assurance.max(Assurance::ConfirmedMailbox) } else { rule.assurance };
         for purpose in document.purposes.iter().flatten() {
-            if purposes.get(purpose.get_ref()).is_some_and(|known| known.assurance > reached) {
+            let needed = |known: &Arc<PurposeRule>| match document.default_regime {
+                Some(regime) => known.assurance_needed(regime),
+                None => known.least_assurance(),
+            };
+            if purposes.get(purpose.get_ref()).is_some_and(|known| needed(known) > reached) {
                 let message = format!("`{}` needs more assurance than this form gives", purpose.get_ref());
                 self.fault(table.place.at(&purpose.span()), "assurance", message);
             }

@@ -7,7 +7,7 @@ use toml::Spanned;
 
 use super::super::document::{NoticeDocument, Place, Placed, Table, TextDocument};
 use super::super::{NoticeText, RecipientRule};
-use super::{Check, declared, vocabulary};
+use super::{Check, declared, is_language_tag, vocabulary};
 use crate::notice::{NoticeDigest, NoticeId};
 use crate::recipient::RecipientId;
 
@@ -175,14 +175,4 @@ impl Check<'_> {
 
 fn plain<T: Clone>(names: Option<&[Spanned<T>]>) -> Vec<T> {
     names.unwrap_or_default().iter().map(|name| name.get_ref().clone()).collect()
-}
-
-/// A language of two or three letters, then subtags of two to eight letters or digits.
-fn is_language_tag(tag: &str) -> bool {
-    let mut parts = tag.split('-');
-    let language = parts.next().unwrap_or_default();
-    tag.len() <= 35
-        && (2..=3).contains(&language.len())
-        && language.bytes().all(|byte| byte.is_ascii_lowercase())
-        && parts.all(|part| (2..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }

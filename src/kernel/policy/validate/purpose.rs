@@ -47,7 +47,7 @@ impl Check<'_> {
 
     fn purpose(&mut self, table: &Table<'_, PurposeDocument>) -> Option<PurposeRule> {
         let (place, document) = (table.place, &table.document);
-        let title = self.line(place, &document.title, "title");
+        let title = self.title(place, &document.title);
         let versions = self.versions(table);
         let modes = self.modes(table);
         let validity = self.need_as(
@@ -80,6 +80,7 @@ impl Check<'_> {
             self.fault(place.at(&at.span()), "vocabulary", "a DPV purpose is one word such as `DirectMarketing`");
         }
         self.bases(table);
+        let (assurance, assurance_exceptions) = self.assurances(table);
         let (version, last_breaking_version) = versions?;
         let (modes, mode_exceptions) = modes?;
         Some(PurposeRule {
@@ -96,7 +97,8 @@ impl Check<'_> {
             sale_or_share: document.sale_or_share,
             sensitive: document.sensitive,
             spi_necessary: document.spi_necessary,
-            assurance: document.assurance.unwrap_or(Assurance::Form),
+            assurance,
+            assurance_exceptions,
             fideslang: fideslang?,
             dpv: dpv?,
             bases: document.bases.iter().map(|basis| *basis.get_ref()).collect(),
@@ -144,6 +146,30 @@ impl Check<'_> {
         let breaking = |kind: &Option<ChangeKind>| *kind == Some(ChangeKind::Breaking);
         let last = recorded.iter().filter(|(_, kind)| breaking(kind)).map(|(number, _)| *number).max();
         Some((version, last.unwrap_or(1)))
+    }
+
+    /// The least assurance everywhere, and the regimes that ask for another.
+    fn assurances(&mut self, table: &Table<'_, PurposeDocument>) -> (Assurance, BTreeMap<Regime, Assurance>) {
+        let Some(written) = &table.document.assurance else { return (Assurance::Form, BTreeMap::new()) };
+        let place = table.place.at(&written.span());
+        let mut exceptions = BTreeMap::new();
+        for (regime, assurance) in &written.get_ref().exceptions {
+            match regime.parse() {
+                // Who is under an unknown regime is owed the strictest: there is nothing to declare.
+                Ok(Regime::Unknown) => {
+                    let message = "`UNKNOWN` always needs the most that is listed: leave it out";
+                    self.fault(place, "assurance", message);
+                }
+                Ok(regime) => {
+                    exceptions.insert(regime, *assurance);
+                }
+                Err(_) => {
+                    let message = format!("`{regime}` is no regime, such as `EU_GDPR` or `EU_GDPR:DE`");
+                    self.fault(place, "assurance", message);
+                }
+            }
+        }
+        (written.get_ref().default.unwrap_or(Assurance::Form), exceptions)
     }
 
     fn modes(&mut self, table: &Table<'_, PurposeDocument>) -> Option<Modes> {

@@ -5,6 +5,7 @@
 
 use super::*;
 use crate::attribute::{Measure, ServedForm};
+use crate::consent::Assurance;
 use crate::policy::Mode;
 use crate::regime::Regime;
 
@@ -732,4 +733,58 @@ pub(crate) fn shipped() -> PolicySources {
         }
     }
     sources
+}
+
+#[test]
+fn cap_17_a_title_is_there_in_every_language_of_the_notice() {
+    let german = NOTICE.replace("[[text]]\nlocale = \"en\"", "[[text]]\nlocale = \"de\"");
+    let (_, german) = german.split_once("[[text]]").unwrap();
+    let notice = format!("{NOTICE}[[text]]{}", german.replace("Newsletter", "Rundbrief"));
+    let with = |title: &str| {
+        let documents = DOCUMENTS.map(|(path, text)| match path {
+            "purposes.toml" => (path, text.replace("title = \"Offers\"", title)),
+            "notices/newsletter-1.toml" => (path, notice.clone()),
+            _ => (path, text.to_owned()),
+        });
+        ValidPolicy::from_sources(&documents.into_iter().collect())
+    };
+    let both = with("title = { en = \"Offers\", de = \"Angebote\" }").unwrap();
+    let offers = both.purpose(&"offers".parse().unwrap()).unwrap();
+    assert_eq!((offers.title.in_locale("de-AT"), offers.title.as_str()), ("Angebote", "Offers"));
+    assert!(with("title = \"Offers\"").is_ok(), "one text is for all");
+    let found = with("title = { en = \"Offers\" }").unwrap_err();
+    assert_eq!((found.len(), found[0].code, found[0].file.as_str()), (1, "cap_17", "forms.toml"), "{found:#?}");
+    for bad in ["title = {}", "title = { german = \"Angebote\" }", "title = { en = \" \" }"] {
+        let found = with(bad).unwrap_err();
+        assert!(found.iter().any(|fault| fault.code == "value"), "{bad}: {found:#?}");
+    }
+}
+
+#[test]
+fn an_assurance_is_one_for_all_or_one_for_each_regime() {
+    let with = |assurance: &str| {
+        let to = format!("dpv = \"DirectMarketing\"\nassurance = {assurance}");
+        ValidPolicy::from_sources(&edited("purposes.toml", "dpv = \"DirectMarketing\"", &to))
+    };
+    let needed = |policy: &ValidPolicy, regime: &str| {
+        policy.purpose(&"offers".parse().unwrap()).unwrap().assurance_needed(regime.parse().unwrap())
+    };
+    let plain = with("\"form\"").unwrap();
+    assert_eq!(needed(&plain, "UNKNOWN"), Assurance::Form);
+    let table =
+        with("{ default = \"form\", EU_GDPR = \"confirmed_mailbox\", \"EU_GDPR:FR\" = \"imported\" }").unwrap();
+    for (regime, assurance) in [
+        ("EU_GDPR:DE", Assurance::ConfirmedMailbox),
+        ("EU_GDPR", Assurance::ConfirmedMailbox),
+        ("EU_GDPR:FR", Assurance::Imported),
+        ("US_CA", Assurance::Form),
+        ("UNKNOWN", Assurance::ConfirmedMailbox),
+    ] {
+        assert_eq!(needed(&table, regime), assurance, "{regime}");
+    }
+    for bad in ["{ GERMANY = \"form\" }", "{ UNKNOWN = \"form\" }"] {
+        assert!(with(bad).unwrap_err().iter().any(|fault| fault.code == "assurance"), "{bad}");
+    }
+    // No regime takes what the form gives.
+    assert!(with("\"confirmed_mailbox\"").unwrap_err().iter().any(|fault| fault.code == "assurance"));
 }
