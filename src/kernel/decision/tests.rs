@@ -70,7 +70,7 @@ fn policy(random: &mut Random) -> ValidPolicy {
                 modes: RegimeFamily::ALL.into_iter().map(|family| (family, random.pick(&modes))).collect(),
                 mode_exceptions: BTreeMap::from([("US_OTHER:MD".parse().unwrap(), random.pick(&modes))]),
                 validity: Months(u16::try_from(1 + random.below(24)).unwrap()),
-                third_party_validity: Months(u16::try_from(1 + random.below(24)).unwrap()),
+                third_party_validity: Months(u16::try_from(1 + random.below(4)).unwrap()),
                 reask_after: Months(6),
                 direct_marketing: random.one_in(2),
                 sale_or_share: *id == "sharing" || random.one_in(5),
@@ -247,7 +247,7 @@ fn history(random: &mut Random) -> Vec<ConsentEvent> {
                     vec![name("shop"), name("network")]
                 },
                 valid_until: random.one_in(5).then(|| at(received + 90 * DAY)),
-                third_party: random.one_in(4),
+                third_party: random.one_in(2),
             });
         }
         events.push(event);
