@@ -7,6 +7,7 @@ pub mod authenticate;
 pub mod body;
 pub mod bounded;
 pub mod figures;
+pub mod form_body;
 pub mod forms;
 pub mod gpc;
 pub mod health;
@@ -20,8 +21,10 @@ pub mod object;
 pub mod openapi;
 pub mod origin;
 mod page;
+pub mod preferences;
 pub mod problem;
 pub mod query;
+pub mod unsubscribe;
 pub mod urlencoded;
 pub mod v1;
 pub mod well_known;
@@ -104,7 +107,7 @@ const fn at(path: &'static str, allow: &'static str, endpoints: &'static [Endpoi
 const READ_PROFILES: Access = Access::Scope(Scope::ProfilesRead);
 const PUBLIC: Access = Access::Public;
 
-static ROUTES: [Route; 16] = [
+static ROUTES: [Route; 18] = [
     // Persons and forms: no login.
     Route {
         is_cross_origin: true,
@@ -121,6 +124,22 @@ static ROUTES: [Route; 16] = [
         "/forms/{form}",
         "GET, HEAD, POST",
         &[get(PUBLIC, || web::to(forms::show::handler)), post(PUBLIC, || web::to(forms::submit::handler))],
+    ),
+    at(
+        "/unsubscribe/{token}",
+        "GET, HEAD, POST",
+        &[
+            get(PUBLIC, || web::to(unsubscribe::show::handler)),
+            post(PUBLIC, || web::to(unsubscribe::act::handler)),
+        ],
+    ),
+    at(
+        "/preferences/{token}",
+        "GET, HEAD, POST",
+        &[
+            get(PUBLIC, || web::to(preferences::show::handler)),
+            post(PUBLIC, || web::to(preferences::act::handler)),
+        ],
     ),
     at("/v1/notices/{digest}", "GET, HEAD", &[get(PUBLIC, || web::to(v1::notices::show::handler))]),
     // Sources.

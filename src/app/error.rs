@@ -60,6 +60,7 @@ codes! {
     GrantWithoutCapturedAt "grant_without_captured_at" "A grant needs its time of capture",
     InvalidIdentifier "invalid_identifier" "This is not an identifier",
     InvalidRegion "invalid_region" "This is not a region code",
+    NotOneClick "not_one_click" "The body is neither a one-click unsubscribe nor a button of the page",
     InvalidToken "invalid_token" "The token is not valid",
     ControlCharacter "control_character" "A text holds a control character",
     TooLong "too_long" "A value is too long",

@@ -16,6 +16,8 @@ pub struct Figures {
     pub grants: Vec<(Assurance, u64)>,
     /// Grants that the law does not accept: kept as evidence for the officer, never in force (GDPR Art. 7(2), (4)).
     pub grants_void: u64,
+    /// Withdrawals, objections and opt-outs by the links of mails, and complaints.
+    pub taken_back: u64,
     /// Records stored.
     pub records_stored: u64,
     /// Records rejected.
@@ -67,6 +69,7 @@ pub(crate) struct Counters {
     pub(crate) captures_replayed: AtomicU64,
     grants: [AtomicU64; Assurance::ALL.len()],
     grants_void: AtomicU64,
+    pub(crate) taken_back: AtomicU64,
     pub(crate) records_stored: AtomicU64,
     pub(crate) records_rejected: AtomicU64,
     pub(crate) disclosures: AtomicU64,
@@ -87,6 +90,7 @@ impl Counters {
             captures_replayed: AtomicU64::default(),
             grants: std::array::from_fn(|_| AtomicU64::default()),
             grants_void: AtomicU64::default(),
+            taken_back: AtomicU64::default(),
             records_stored: AtomicU64::default(),
             records_rejected: AtomicU64::default(),
             disclosures: AtomicU64::default(),
@@ -136,6 +140,7 @@ impl Counters {
             captures_replayed: read(&self.captures_replayed),
             grants: Assurance::ALL.into_iter().zip(self.grants.iter().map(read)).collect(),
             grants_void: read(&self.grants_void),
+            taken_back: read(&self.taken_back),
             records_stored: read(&self.records_stored),
             records_rejected: read(&self.records_rejected),
             disclosures: read(&self.disclosures),

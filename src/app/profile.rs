@@ -165,7 +165,7 @@ impl Gateway {
     }
 }
 
-fn asked_attributes(
+pub(crate) fn asked_attributes(
     policy: &kernel::policy::ValidPolicy,
     recipient: &RecipientRule,
     asked: Vec<AttributeName>,

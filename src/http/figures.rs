@@ -85,6 +85,11 @@ fn put_figures(registry: &mut Registry, figures: &Figures) {
         ("captures", "Consent posts recorded", figures.captures),
         ("captures_replayed", "Consent posts answered from an idempotency key", figures.captures_replayed),
         ("grants_void", "Grants that the law does not accept, for the officer to look into", figures.grants_void),
+        (
+            "taken_back",
+            "Withdrawals, objections and opt-outs by the links of mails, and complaints",
+            figures.taken_back,
+        ),
         ("records_stored", "Records stored", figures.records_stored),
         ("records_rejected", "Records rejected", figures.records_rejected),
         ("disclosures", "Look-ups and pages disclosed", figures.disclosures),

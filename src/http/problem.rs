@@ -247,7 +247,9 @@ impl From<&Fault> for FaultDocument {
 /// The status that a code has by itself. What a use case says of the circumstances comes first.
 const fn status_of(code: Code) -> StatusCode {
     match code {
-        Code::MalformedJson | Code::InvalidUtf8 | Code::IdempotencyKeyMalformed => StatusCode::BAD_REQUEST,
+        Code::MalformedJson | Code::InvalidUtf8 | Code::IdempotencyKeyMalformed | Code::NotOneClick => {
+            StatusCode::BAD_REQUEST
+        }
         Code::Unauthenticated | Code::InvalidAccessToken | Code::InvalidClient => StatusCode::UNAUTHORIZED,
         Code::OriginNotAllowed
         | Code::InsufficientScope

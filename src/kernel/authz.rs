@@ -157,6 +157,10 @@ action! {
     CaptureConsent, "capture_consent", None, Actor::Person | Actor::Client(_) | Actor::Operator
 }
 action! {
+    /// See how one's own choices stand, with the link of a mail.
+    ReadPreferences, "read_preferences", None, Actor::Person
+}
+action! {
     /// Send records of a source.
     IngestRecords, "ingest_records", Some(Scope::RecordsWrite), Actor::Operator
 }

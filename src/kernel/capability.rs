@@ -1,7 +1,12 @@
-//! What a bearer may do without a login: withdraw with the token of a receipt, go on with a cursor.
+//! What a bearer may do without a login: withdraw with the token of a receipt, follow the links of a mail, go on with a
+//! cursor.
 //!
-//! Both are made from keys alone, so there is no table of them to leak, and both are opaque: they hold no personal
+//! All are made from keys alone, so there is no table of them to leak, and both are opaque: they hold no personal
 //! data in the clear.
+
+mod link;
+
+pub use link::{PREFERENCE_DAYS, Stop};
 
 use aes_gcm::Aes256Gcm;
 use aes_gcm::aead::{Aead as _, Generate as _, KeyInit as _, Payload};

@@ -2,6 +2,7 @@
 
 mod event;
 mod evidence;
+mod repetition;
 mod restriction;
 mod standing;
 

@@ -506,6 +506,8 @@ impl Case<'_> {
     fn mode_permits(&self, regime: Regime) -> Result<(), Refusal> {
         match self.purpose.mode(regime) {
             Mode::Forbidden => Err(Refusal::Forbidden),
+            // No consent is needed, but whoever unsubscribes from marketing is heard (GDPR Art. 21(3)).
+            Mode::Allowed if self.purpose.direct_marketing => self.not_opted_out(),
             Mode::Allowed => Ok(()),
             Mode::OptOut => self.not_opted_out(),
             Mode::OptIn => self.opted_in(regime, None),

@@ -18,6 +18,7 @@ pub mod record_refused_attempt;
 pub mod register_client;
 pub mod restrict_subject;
 pub mod revoke_client;
+pub mod take_back;
 
 pub use apply_policy::ApplyPolicy;
 pub use capture_consents::{Capture, CaptureConsents, CaptureSubject, Captured, IdempotencyClaim, Recorded};
@@ -33,6 +34,7 @@ pub use record_refused_attempt::RecordRefusedAttempt;
 pub use register_client::RegisterClient;
 pub use restrict_subject::{RestrictSubject, Restriction};
 pub use revoke_client::RevokeClient;
+pub use take_back::{TakeBack, TakenBack};
 
 use crate::error::StoreError;
 use crate::unit_of_work::{AtOnce, Conn, Entries};

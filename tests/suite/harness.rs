@@ -11,6 +11,7 @@ mod crowd;
 mod database;
 mod entropy;
 mod gateway;
+mod link;
 pub(crate) mod log;
 mod officer;
 mod person;

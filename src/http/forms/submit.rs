@@ -3,29 +3,24 @@
 
 use std::collections::BTreeMap;
 
-use actix_multipart::Multipart;
 use actix_web::http::StatusCode;
 use actix_web::http::header::LOCATION;
 use actix_web::{HttpRequest, HttpResponse, web};
 use app::{Choice, ChoiceKind, Code, ConsentPost, Fault, Gateway, Receipt, Who};
 use bytes::Bytes;
-use futures_util::{StreamExt as _, stream};
 use kernel::authz::CaptureConsent;
 use kernel::consent::{Action, Evidence, Presentation};
 use kernel::policy::FormRule;
 
 use super::{PURPOSE, rule};
 use crate::http::authenticate::Anyone;
-use crate::http::json::is_name;
 use crate::http::page::{self, Language, escape};
 use crate::http::problem::Problem;
 use crate::http::v1::consents::capture::ReceiptBody;
-use crate::http::{body, gpc, idempotency, negotiate, origin, urlencoded};
+use crate::http::{body, form_body, gpc, idempotency, negotiate, origin};
 
 /// The most bytes of a form.
 const MOST_BYTES: usize = 64 * 1024;
-/// The most inputs of a form.
-const MOST_INPUTS: usize = 200;
 
 /// Takes a form.
 #[utoipa::path(
@@ -96,18 +91,11 @@ struct Inputs(BTreeMap<String, String>);
 
 impl Inputs {
     async fn read(request: &HttpRequest, bytes: Bytes) -> Result<Self, Problem> {
-        let pairs = match body::media_type(request).as_deref() {
-            Some("application/x-www-form-urlencoded") => urlencoded::pairs(&bytes)?,
-            Some("multipart/form-data") => parts(request, bytes).await?,
-            _ => {
-                let detail = "send `application/x-www-form-urlencoded` or `multipart/form-data`";
-                return Err(Problem::of(Code::UnsupportedMediaType).saying(detail));
-            }
-        };
+        let pairs = form_body::pairs(request, bytes).await?;
         let mut inputs = BTreeMap::new();
         let mut faults = Vec::new();
         for (name, value) in pairs {
-            let pointer = pointer(&name);
+            let pointer = form_body::pointer(&name);
             if value.chars().chain(name.chars()).any(char::is_control) {
                 faults.push(Fault::at(pointer, Code::ControlCharacter));
             } else if inputs.insert(name, value).is_some() {
@@ -151,7 +139,7 @@ impl Inputs {
                 fields.insert(field.as_str().to_owned(), value);
             }
         }
-        faults.extend(self.0.keys().map(|name| Fault::at(pointer(name), Code::UnknownField)));
+        faults.extend(self.0.keys().map(|name| Fault::at(form_body::pointer(name), Code::UnknownField)));
         if !faults.is_empty() {
             return Err(Problem::invalid(faults));
         }
@@ -187,16 +175,11 @@ impl Inputs {
         }
         let others: Vec<String> = self.0.keys().filter(|name| name.starts_with(PURPOSE)).cloned().collect();
         for name in others {
-            faults.push(Fault::at(pointer(&name), Code::PurposeNotOnForm));
+            faults.push(Fault::at(form_body::pointer(&name), Code::PurposeNotOnForm));
             self.0.remove(&name);
         }
         choices
     }
-}
-
-/// The place of an input; a name that is not one of ours in looks is not repeated.
-fn pointer(name: &str) -> String {
-    if is_name(name) { format!("/{name}") } else { String::new() }
 }
 
 /// What the policy requires of every form, and therefore need not be believed of a post: empty boxes, a question that
@@ -214,28 +197,6 @@ fn evidence(locale: &str) -> Evidence {
         locale: locale.to_owned(),
         page: None,
     }
-}
-
-/// The parts of a multipart form (RFC 7578). Files are not taken.
-async fn parts(request: &HttpRequest, bytes: Bytes) -> Result<Vec<(String, String)>, Problem> {
-    let broken = || Problem::of(Code::InvalidField).saying("the multipart body is not well-formed");
-    let whole = stream::iter([Ok::<_, actix_web::error::PayloadError>(bytes)]);
-    let mut multipart = Multipart::new(request.headers(), whole);
-    let mut pairs = Vec::new();
-    while let Some(part) = multipart.next().await {
-        let mut part = part.map_err(|_| broken())?;
-        let name = part.name().ok_or_else(broken)?.to_owned();
-        let is_file = part.content_disposition().is_some_and(|about| about.get_filename().is_some());
-        if is_file || pairs.len() == MOST_INPUTS {
-            return Err(Problem::fault(pointer(&name), Code::InvalidField));
-        }
-        let mut value = Vec::new();
-        while let Some(chunk) = part.next().await {
-            value.extend_from_slice(&chunk.map_err(|_| broken())?);
-        }
-        pairs.push((name, String::from_utf8(value).map_err(|_| Problem::of(Code::InvalidUtf8))?));
-    }
-    Ok(pairs)
 }
 
 /// Tells a person that it was recorded.

@@ -218,6 +218,11 @@ impl<'c> Crowd<'c> {
         self.members.contains_key(&id)
     }
 
+    /// How somebody who is here stands before the batch is written.
+    pub(super) fn standing(&self, id: SubjectId) -> Option<&Standing> {
+        self.members.get(&id).map(|member| &member.standing)
+    }
+
     /// What the ledger calls somebody who is here, and whether this batch brought them.
     pub(super) fn reference(&self, id: SubjectId) -> Result<(LedgerRef, bool), StoreError> {
         let member = self.members.get(&id).ok_or(StoreError::defect("a batch lost a person"))?;

@@ -32,6 +32,12 @@ impl<'a> Person<'a> {
         self.region
     }
 
+    /// What the gateway calls the person, as the officer's copy tells it.
+    pub(crate) async fn id(&self) -> kernel::id::SubjectId {
+        let copy = self.at.officer().await.copy(self).await;
+        copy["subject"].as_str().unwrap().parse().unwrap()
+    }
+
     /// A post with nothing wrong with it, as a page with JavaScript sends it.
     pub(crate) fn post(&self, choices: &[(&str, &str)]) -> Value {
         let choices: Vec<_> =
