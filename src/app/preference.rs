@@ -10,6 +10,7 @@ use kernel::policy::{Mode, PurposeRule, ValidPolicy};
 use kernel::purpose::Purpose;
 use kernel::subject::SubjectId;
 use kernel::time::Timestamp;
+use kernel::title::Title;
 use store::change::CaptureSubject;
 
 use crate::error::{AppError, Code, Fault};
@@ -40,7 +41,7 @@ pub struct Preference {
     /// Its key.
     pub purpose: Purpose,
     /// What a person reads.
-    pub title: String,
+    pub title: Title,
     /// How it stands.
     pub state: PreferenceState,
     /// Since when it was given, or taken back or refused, if the person ever said so.

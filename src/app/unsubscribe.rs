@@ -42,11 +42,14 @@ impl Gateway {
         &self,
         _by: &Authorized<CaptureConsent>,
         token: &str,
+        locale: &str,
     ) -> Result<UnsubscribeLink, AppError> {
         let (_, stop) = self.inner.keyring.open_unsubscribe_token(token).map_err(|_| no_such_link())?;
         let list = match stop {
             Stop::List(purpose) => Some(
-                self.policy().purpose(&purpose).map_or_else(|| purpose.to_string(), |rule| rule.title.clone()),
+                self.policy()
+                    .purpose(&purpose)
+                    .map_or_else(|| purpose.to_string(), |rule| rule.title.in_locale(locale).to_owned()),
             ),
             Stop::Marketing => None,
         };

@@ -22,12 +22,12 @@ fn respond(
     preferences: Option<&Preferences>,
     done: bool,
 ) -> HttpResponse {
-    if negotiate::media_type(request, &["text/html", "application/json"]) == Some("application/json") {
-        return HttpResponse::Ok().json(PreferencesBody::of(preferences));
-    }
     let spoken = preferences.and_then(|preferences| preferences.locale.as_deref());
     let asked = negotiate::language(request, &["en", "de"]);
     let language = Language::of(spoken.or(asked).unwrap_or("en"));
+    if negotiate::media_type(request, &["text/html", "application/json"]) == Some("application/json") {
+        return HttpResponse::Ok().json(PreferencesBody::of(preferences, language));
+    }
     let main = match preferences {
         Some(preferences) => markup::page(language, gateway, preferences, done),
         None => markup::nobody(language),

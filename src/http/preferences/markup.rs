@@ -43,7 +43,7 @@ fn put_purposes(main: &mut String, language: Language, preferences: &Preferences
          <th scope=\"col\">{change}</th></tr></thead>\n<tbody>"
     );
     for preference in &preferences.purposes {
-        let title = escape(&preference.title);
+        let title = escape(preference.title.in_locale(language.tag()));
         let since = preference.since.map(|at| since(language, at)).unwrap_or_default();
         let _ = write!(
             main,
@@ -135,8 +135,12 @@ fn put_forms(main: &mut String, language: Language, gateway: &Gateway) {
     );
     let _ = writeln!(main, "<p>{hint}</p>\n<ul>");
     for form in policy.forms() {
-        let _ =
-            writeln!(main, "<li><a href=\"/forms/{}\">{}</a></li>", escape(form.id.as_str()), escape(&form.title));
+        let _ = writeln!(
+            main,
+            "<li><a href=\"/forms/{}\">{}</a></li>",
+            escape(form.id.as_str()),
+            escape(form.title.in_locale(language.tag()))
+        );
     }
     main.push_str("</ul>\n");
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::http::gpc;
+use crate::http::page::Language;
 
 /// How a person's choices stand.
 #[derive(Debug, Serialize, ToSchema)]
@@ -69,7 +70,7 @@ impl From<Option<Timestamp>> for SinceBody {
 }
 
 impl PreferencesBody {
-    pub(super) fn of(preferences: Option<&Preferences>) -> Self {
+    pub(super) fn of(preferences: Option<&Preferences>, language: Language) -> Self {
         let Some(preferences) = preferences else {
             return Self {
                 held: false,
@@ -83,7 +84,11 @@ impl PreferencesBody {
         };
         Self {
             held: true,
-            purposes: preferences.purposes.iter().map(PreferenceBody::from).collect(),
+            purposes: preferences
+                .purposes
+                .iter()
+                .map(|preference| PreferenceBody::of(preference, language))
+                .collect(),
             objected: preferences.objected_at.into(),
             opted_out: preferences.opted_out_at.into(),
             limited: preferences.limited_at.into(),
@@ -98,8 +103,8 @@ pub(super) const fn honoured(preferences: &Preferences) -> bool {
     preferences.signal_at.is_some() && preferences.opted_out_at.is_some()
 }
 
-impl From<&Preference> for PreferenceBody {
-    fn from(preference: &Preference) -> Self {
+impl PreferenceBody {
+    fn of(preference: &Preference, language: Language) -> Self {
         let (state, reason) = match preference.state {
             PreferenceState::On => ("on", None),
             PreferenceState::Necessary => ("necessary", None),
@@ -107,7 +112,7 @@ impl From<&Preference> for PreferenceBody {
         };
         Self {
             purpose: preference.purpose.to_string(),
-            title: preference.title.clone(),
+            title: preference.title.in_locale(language.tag()).to_owned(),
             state,
             reason,
             since: preference.since.map(|at| at.to_string()),

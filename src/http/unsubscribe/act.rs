@@ -39,11 +39,11 @@ pub async fn handler(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
+    let language = Language::of(negotiate::language(&request, &["en", "de"]).unwrap_or("en"));
     // A forged link is a forged link, whatever is posted to it.
-    gateway.unsubscribe_link(&by.0, token(&request))?;
+    gateway.unsubscribe_link(&by.0, token(&request), language.tag())?;
     let what = wish(&request, payload).await?;
     gateway.unsubscribe(&by.0, token(&request), what).await?;
-    let language = Language::of(negotiate::language(&request, &["en", "de"]).unwrap_or("en"));
     let main = match what {
         Unsubscribing::AsTheLinkSays => language.say(
             "<p role=\"status\">You are unsubscribed. You will get no more of these mails.</p>\n",

@@ -28,8 +28,8 @@ pub async fn handler(
     gateway: web::Data<Gateway>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let link = gateway.unsubscribe_link(&by.0, token(&request))?;
     let language = Language::of(negotiate::language(&request, &["en", "de"]).unwrap_or("en"));
+    let link = gateway.unsubscribe_link(&by.0, token(&request), language.tag())?;
     let mut main = String::new();
     let mut button = |value: &str, label: &str| {
         // Writing to a string cannot fail.
