@@ -5,8 +5,10 @@
 //! the layer; nothing is ignored.
 
 mod data_dir;
+mod mail;
 
 pub use data_dir::{DataDir, DataDirError, Missing};
+pub use mail::{ConfirmationLimits, MailPassword, MailSettings, MailTls};
 
 use std::collections::HashMap;
 use std::fmt;
@@ -40,6 +42,10 @@ pub struct Settings {
     pub ledger: LedgerSettings,
     /// Defaults that decide which law applies.
     pub law: LawSettings,
+    /// The mail server.
+    pub mail: MailSettings,
+    /// Double opt-in.
+    pub confirmation: ConfirmationLimits,
     /// The log.
     pub log: LogSettings,
 }
@@ -291,8 +297,12 @@ impl Settings {
     /// When a value is out of range or missing, or [`Self::check_address`] fails.
     pub fn check(&self) -> Result<(), ConfigError> {
         self.check_address()?;
+        self.mail.check()?;
         let server = &self.server;
         let at_least_one = [
+            ("confirmation.valid_hours", u64::from(self.confirmation.valid_hours)),
+            ("confirmation.purge_days", u64::from(self.confirmation.purge_days)),
+            ("confirmation.mails_per_address_a_day", u64::from(self.confirmation.mails_per_address_a_day)),
             ("server.max_connections", server.max_connections as u64),
             ("server.keep_alive_seconds", server.keep_alive_seconds),
             ("server.request_timeout_seconds", server.request_timeout_seconds),

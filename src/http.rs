@@ -6,6 +6,7 @@
 pub mod authenticate;
 pub mod body;
 pub mod bounded;
+pub mod confirm;
 pub mod figures;
 pub mod form_body;
 pub mod forms;
@@ -107,7 +108,7 @@ const fn at(path: &'static str, allow: &'static str, endpoints: &'static [Endpoi
 const READ_PROFILES: Access = Access::Scope(Scope::ProfilesRead);
 const PUBLIC: Access = Access::Public;
 
-static ROUTES: [Route; 18] = [
+static ROUTES: [Route; 19] = [
     // Persons and forms: no login.
     Route {
         is_cross_origin: true,
@@ -140,6 +141,11 @@ static ROUTES: [Route; 18] = [
             get(PUBLIC, || web::to(preferences::show::handler)),
             post(PUBLIC, || web::to(preferences::act::handler)),
         ],
+    ),
+    at(
+        "/confirm/{token}",
+        "GET, HEAD, POST",
+        &[get(PUBLIC, || web::to(confirm::show::handler)), post(PUBLIC, || web::to(confirm::submit::handler))],
     ),
     at("/v1/notices/{digest}", "GET, HEAD", &[get(PUBLIC, || web::to(v1::notices::show::handler))]),
     // Sources.

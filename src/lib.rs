@@ -10,4 +10,5 @@ pub mod encode;
 pub mod http;
 pub mod keys;
 pub mod server;
+pub mod smtp;
 pub mod telemetry;

@@ -23,6 +23,7 @@ use crate::assets::{self, PolicyFolderError};
 use crate::config::{ConfigError, Settings};
 use crate::http::Edge;
 use crate::keys::{self, KeyFileError};
+use crate::smtp::Smtp;
 
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 2048;
@@ -97,6 +98,7 @@ impl std::fmt::Debug for Running {
 /// When anything is missing or does not fit; nothing runs then.
 pub async fn start(settings: &Settings) -> Result<Running, ServeError> {
     settings.check()?;
+    let smtp = Smtp::of(&settings.mail)?;
     // The port first: it may be chosen by the system, and a second gateway must fail before it touches the store.
     let (listener, address) = listen(settings.server.listen)?;
     let public_url = match settings.server.public_url.as_str() {
@@ -104,6 +106,12 @@ pub async fn start(settings: &Settings) -> Result<Running, ServeError> {
         url => url.to_owned(),
     };
     let gateway = open(settings, &public_url).await?;
+    if let Some(smtp) = smtp {
+        gateway.deliver_by(Arc::new(smtp));
+    }
+    for form in gateway.forms_without_mail() {
+        tracing::warn!(form, "this form asks for confirmations, but mail.host is not set: its mails wait");
+    }
     gateway.ready().await.map_err(|error| ServeError::Ended(error.to_string()))?;
 
     let workers = match settings.server.workers {
@@ -171,6 +179,8 @@ async fn open_with(settings: &Settings, public_url: &str, bring_up_to_date: bool
         max_connections: settings.database.max_connections,
         migrate_on_start: settings.database.migrate_on_start && bring_up_to_date,
         apply_policy: bring_up_to_date,
+        confirmation: settings.confirmation.into(),
+        is_behind_proxy: settings.server.tls_terminated,
         ..GatewaySettings::default()
     };
     Gateway::open(gateway, keyring, sources, Arc::new(SystemClock), Arc::new(SystemEntropy)).await.map_err(

@@ -52,6 +52,8 @@ pub struct ConsentPost {
     pub gpc: bool,
     /// The birth year or date.
     pub birth: Option<String>,
+    /// The machine that posts: only to bound how many mails it can cause, and never stored.
+    pub peer: Option<std::net::IpAddr>,
     /// To recognise a repetition.
     pub idempotency: Option<Idempotency>,
 }
@@ -211,6 +213,9 @@ impl Gateway {
             Captured::Recorded(recorded) => {
                 count(&self.inner.counters.captures);
                 self.inner.counters.granted(&grants);
+                if recorded.held_back {
+                    count(&self.inner.counters.letters_held_back);
+                }
                 (recorded.subject, planned.receipt, planned.recorded_at, planned.events, false)
             }
             Captured::Replayed { subject, outcome } => {

@@ -84,6 +84,7 @@ codes! {
     SubjectNotFound "subject_not_found" "No such person is held",
     RequestNotFound "request_not_found" "There is no such request",
     Suppressed "suppressed" "The person is suppressed for imports",
+    ConfirmationExpired "confirmation_expired" "The time to confirm is over",
     IdentifierConflict "identifier_conflict" "The identifiers belong to two persons",
     PersonNotInformed "person_not_informed" "The person was not told before the restriction ends",
     NotRestricted "not_restricted" "The person's processing is not restricted",

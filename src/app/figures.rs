@@ -40,6 +40,18 @@ pub struct Figures {
     pub ledger_size: u64,
     /// Checkpoints signed.
     pub checkpoints: u64,
+    /// Letters that the mail server took.
+    pub letters_sent: u64,
+    /// Attempts to deliver a letter that are made again later.
+    pub letters_deferred: u64,
+    /// Letters that cannot be delivered.
+    pub letters_failed: u64,
+    /// Letters that were not written, because the address or the machine had caused enough.
+    pub letters_held_back: u64,
+    /// Confirmations taken for the first time.
+    pub confirmations: u64,
+    /// Persons whose unconfirmed requests were removed.
+    pub unconfirmed_purged: u64,
 }
 
 /// A grant, as it is counted.
@@ -81,6 +93,12 @@ pub(crate) struct Counters {
     pub(crate) erasures: AtomicU64,
     pub(crate) ledger_size: AtomicU64,
     pub(crate) checkpoints: AtomicU64,
+    pub(crate) letters_sent: AtomicU64,
+    pub(crate) letters_deferred: AtomicU64,
+    pub(crate) letters_failed: AtomicU64,
+    pub(crate) letters_held_back: AtomicU64,
+    pub(crate) confirmations: AtomicU64,
+    pub(crate) unconfirmed_purged: AtomicU64,
 }
 
 impl Counters {
@@ -102,6 +120,12 @@ impl Counters {
             erasures: AtomicU64::default(),
             ledger_size: AtomicU64::default(),
             checkpoints: AtomicU64::default(),
+            letters_sent: AtomicU64::default(),
+            letters_deferred: AtomicU64::default(),
+            letters_failed: AtomicU64::default(),
+            letters_held_back: AtomicU64::default(),
+            confirmations: AtomicU64::default(),
+            unconfirmed_purged: AtomicU64::default(),
         }
     }
 
@@ -152,6 +176,12 @@ impl Counters {
             erasures: read(&self.erasures),
             ledger_size: read(&self.ledger_size),
             checkpoints: read(&self.checkpoints),
+            letters_sent: read(&self.letters_sent),
+            letters_deferred: read(&self.letters_deferred),
+            letters_failed: read(&self.letters_failed),
+            letters_held_back: read(&self.letters_held_back),
+            confirmations: read(&self.confirmations),
+            unconfirmed_purged: read(&self.unconfirmed_purged),
         }
     }
 }

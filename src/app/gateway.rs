@@ -1,6 +1,6 @@
 //! The facade: what the edges call, and what holds the pieces together.
 
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 
 use kernel::authn::{HashCost, SecretHash, TokenSigner};
 use kernel::clock::Clock;
@@ -22,8 +22,10 @@ use tokio::sync::Semaphore;
 
 use crate::access::ClientCache;
 use crate::batcher::Batcher;
+use crate::confirmation::ConfirmationSettings;
 use crate::error::AppError;
 use crate::figures::{Counters, Figures};
+use crate::mail::Post;
 
 /// What the gateway needs to know of its surroundings.
 #[derive(Debug, Clone)]
@@ -48,6 +50,10 @@ pub struct GatewaySettings {
     pub apply_policy: bool,
     /// What hashing a client's secret costs.
     pub hash_cost: HashCost,
+    /// How confirmations are asked for.
+    pub confirmation: ConfirmationSettings,
+    /// Whether whoever connects is a proxy, so that its address is nobody's.
+    pub is_behind_proxy: bool,
 }
 
 impl Default for GatewaySettings {
@@ -63,6 +69,8 @@ impl Default for GatewaySettings {
             migrate_on_start: true,
             apply_policy: true,
             hash_cost: HashCost::OWASP,
+            confirmation: ConfirmationSettings::default(),
+            is_behind_proxy: false,
         }
     }
 }
@@ -127,6 +135,8 @@ pub(crate) struct Inner {
     pub(crate) hashing: Semaphore,
     pub(crate) dummy_hash: SecretHash,
     pub(crate) counters: Counters,
+    /// Who delivers letters, once somebody does.
+    pub(crate) post: OnceLock<Arc<dyn Post>>,
 }
 
 /// The most captures or disclosures that one commit carries.
@@ -184,6 +194,7 @@ impl Gateway {
             clients: ClientCache::default(),
             hashing: Semaphore::new(2),
             counters: Counters::new(),
+            post: OnceLock::new(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }

@@ -15,14 +15,18 @@ use crate::gateway::Gateway;
 const ENTRIES: u32 = 256;
 /// How long the sequencer rests when there is nothing to do.
 const REST: Duration = Duration::from_millis(250);
-/// How often expired idempotency keys are purged.
+/// How often expired idempotency keys, and what was never confirmed, are purged.
 const PURGE_EVERY_MS: i64 = 600_000;
 /// How long a lease is held without being renewed.
 const LEASE_MS: i64 = 10_000;
 
 impl Gateway {
-    /// Runs the jobs until told to stop.
+    /// Runs the jobs until told to stop. Mail has a loop of its own: a mail server that is slow holds up nothing else.
     pub async fn run_jobs(&self, stop: CancellationToken) {
+        tokio::join!(self.run_upkeep(stop.clone()), self.run_courier(stop));
+    }
+
+    async fn run_upkeep(&self, stop: CancellationToken) {
         let Ok(by) = Authorized::<RunJobs>::prove(Actor::Job("jobs")) else { return };
         let holder = self.inner.entropy.bytes_16();
         let mut purge_at = self.now();
@@ -57,6 +61,7 @@ impl Gateway {
         let more = self.sequence_ledger_once(by).await?;
         if now >= *purge_at {
             self.inner.store.perform(&PurgeExpiredKeys { at: now }).await?;
+            self.purge_unconfirmed_once(by).await?;
             *purge_at = now.plus_ms(PURGE_EVERY_MS);
         }
         Ok(more)

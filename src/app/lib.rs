@@ -5,12 +5,14 @@
 
 mod access;
 mod batcher;
+mod confirmation;
 mod consent;
 mod error;
 mod figures;
 mod gateway;
 mod jobs;
 mod ledger;
+mod mail;
 mod plain;
 mod preference;
 mod profile;
@@ -20,11 +22,13 @@ mod system;
 mod unsubscribe;
 
 pub use access::{AuthenticateError, ClientView, IssuedToken, NewClient, TokenDenial};
+pub use confirmation::{Confirmation, ConfirmationSettings};
 pub use consent::{Choice, ChoiceKind, ConsentPost, Idempotency, NoticeView, PersonRequest, Receipt, Who};
 pub use error::{AppError, Code, Fault, InternalError};
 pub use figures::Figures;
 pub use gateway::{Gateway, GatewaySettings, OpenGatewayError, migrate, pending_migrations};
 pub use ledger::LedgerReport;
+pub use mail::{MailState, Outgoing, Post, PostError, Posted};
 pub use preference::{Preference, PreferenceAct, PreferenceState, Preferences};
 pub use profile::{ColumnKind, ColumnSpec, LookupKeys, MAX_LOOKUP, ProfileAsk, Pull, PulledPage, ReadyAsk};
 pub use record::{LineOutcome, RecordLine};

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use app::Figures;
+use app::{Figures, MailState};
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
@@ -69,11 +69,14 @@ impl HttpMetrics {
     ///
     /// # Errors
     /// When the text cannot be written.
-    pub fn text(&self, figures: &Figures) -> Result<String, fmt::Error> {
+    pub fn text(&self, figures: &Figures, mail: Option<&MailState>) -> Result<String, fmt::Error> {
         let mut registry = Registry::with_prefix("consentry");
         registry.register("http_requests", "Requests answered", self.requests.clone());
         registry.register("http_request_seconds", "Seconds until an answer begins", self.seconds.clone());
         put_figures(&mut registry, figures);
+        if let Some(mail) = mail {
+            put_mail(&mut registry, mail);
+        }
         let mut text = String::new();
         text::encode(&mut text, &registry)?;
         Ok(text)
@@ -99,6 +102,12 @@ fn put_figures(registry: &mut Registry, figures: &Figures) {
         ("attempts_refused", "Attempts refused for want of a right", figures.attempts_refused),
         ("erasures", "Persons erased", figures.erasures),
         ("checkpoints", "Checkpoints signed", figures.checkpoints),
+        ("mail_sent", "Letters that the mail server took", figures.letters_sent),
+        ("mail_deferred", "Attempts to deliver a letter that are made again", figures.letters_deferred),
+        ("mail_refused", "Letters that cannot be delivered", figures.letters_failed),
+        ("mail_held_back", "Letters not written, because enough were", figures.letters_held_back),
+        ("confirmations", "Confirmations taken", figures.confirmations),
+        ("unconfirmed_purged", "Persons whose unconfirmed requests were removed", figures.unconfirmed_purged),
     ];
     for (name, help, value) in counters {
         registry.register(name, help, ConstCounter::new(value));
@@ -117,6 +126,19 @@ fn put_figures(registry: &mut Registry, figures: &Figures) {
     registry.register("ledger_size", "Entries that the latest checkpoint covers", ConstGauge::new(size));
 }
 
+fn put_mail(registry: &mut Registry, mail: &MailState) {
+    let count = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let gauges = [
+        ("mail_configured", "Whether there is a mail server", i64::from(mail.is_configured)),
+        ("mail_queued", "Letters that wait", count(mail.queued)),
+        ("mail_oldest_seconds", "How long the oldest of them has waited", mail.oldest_ms / 1000),
+        ("mail_failed", "Letters kept that cannot be delivered", count(mail.failed)),
+    ];
+    for (name, help, value) in gauges {
+        registry.register(name, help, ConstGauge::new(value));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
@@ -126,7 +148,12 @@ mod tests {
     fn requests_are_counted_by_template() {
         let metrics = HttpMetrics::default();
         metrics.count("GET", "/v1/notices/{digest}", StatusCode::OK, Duration::from_millis(2));
-        let text = metrics.text(&Figures { captures: 7, ..Figures::default() }).unwrap();
+        let text = metrics
+            .text(
+                &Figures { captures: 7, ..Figures::default() },
+                Some(&MailState { queued: 3, oldest_ms: 61_500, ..MailState::default() }),
+            )
+            .unwrap();
         assert!(
             text.contains(
                 "consentry_http_requests_total{method=\"GET\",route=\"/v1/notices/{digest}\",status=\"200\"} 1"
@@ -134,6 +161,7 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("consentry_captures_total 7"), "{text}");
+        assert!(text.contains("consentry_mail_queued 3\n") && text.contains("consentry_mail_oldest_seconds 61\n"));
         assert!(text.ends_with("# EOF\n"));
     }
 }

@@ -18,6 +18,8 @@ pub async fn handler(
     gateway: web::Data<Gateway>,
     metrics: web::Data<HttpMetrics>,
 ) -> Result<HttpResponse, Problem> {
-    let text = metrics.text(&gateway.figures()).map_err(|_| Problem::of(Code::Internal))?;
+    // The counters are told even when the store does not answer.
+    let mail = gateway.mail_state().await.ok();
+    let text = metrics.text(&gateway.figures(), mail.as_ref()).map_err(|_| Problem::of(Code::Internal))?;
     Ok(HttpResponse::Ok().content_type(MEDIA_TYPE).body(text))
 }

@@ -29,6 +29,8 @@ use super::{Access, Route, routes};
         super::unsubscribe::act::handler,
         super::preferences::show::handler,
         super::preferences::act::handler,
+        super::confirm::show::handler,
+        super::confirm::submit::handler,
         super::v1::notices::show::handler,
         super::v1::records::ingest::handler,
         super::v1::profiles::lookup::handler,

@@ -40,6 +40,12 @@ pub fn origin(request: &HttpRequest) -> Result<Option<&str>, Problem> {
     }
 }
 
+/// The machine at the other end of the connection. Headers that claim another one are not believed.
+#[must_use]
+pub fn peer(request: &HttpRequest) -> Option<std::net::IpAddr> {
+    request.peer_addr().map(|address| address.ip())
+}
+
 /// Whether an origin is the one of a pattern, `scheme://host`, `scheme://host:port` or `scheme://host:*` for every port.
 fn matches(pattern: &str, origin: &str) -> bool {
     if origin == "null" {

@@ -264,6 +264,7 @@ const fn status_of(code: Code) -> StatusCode {
         | Code::SubjectNotFound
         | Code::RequestNotFound => StatusCode::NOT_FOUND,
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        Code::ConfirmationExpired => StatusCode::GONE,
         Code::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
         Code::IdempotencyInProgress
         | Code::PolicyChanged

@@ -7,7 +7,7 @@ mod restriction;
 mod standing;
 
 pub use event::{Assurance, Basis, ConsentEvent, EventKind, Grant};
-pub use evidence::{Action, Evidence, EvidenceFault, Presentation};
+pub use evidence::{Action, Evidence, EvidenceFault, MailboxProof, Presentation};
 pub use restriction::RestrictionGround;
 pub use standing::{GrantStanding, PurposeStanding, Standing};
 

@@ -172,6 +172,10 @@ random_id! {
     ImportId
 }
 random_id! {
+    /// One letter to a person, and the local part of its `Message-ID` (RFC 5322 §3.6.4).
+    LetterId
+}
+random_id! {
     /// The identifier of an access token (RFC 7519 `jti`).
     TokenId
 }

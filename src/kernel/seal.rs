@@ -14,7 +14,7 @@ mod record;
 
 pub use key::{OpenError, SealError, SubjectKey, WrappedKey};
 pub use keyset::{KeyError, KeySet, KeyUse};
-pub use record::{RecordEntry, SealedAttribute, SealedRecord, SealedSubject, merge_record};
+pub use record::{RecordEntry, SealedAttribute, SealedRecord, SealedSubject, merge_record, thin_record};
 
 use aes_gcm::aead::{Aead as _, Generate as _, KeyInit as _, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};

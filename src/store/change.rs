@@ -2,38 +2,50 @@
 //! second it does not compile.
 //!
 //! Locks are taken in one order everywhere, so that no two changes wait for each other: fingerprints (sorted), then
-//! subjects (sorted by id), then idempotency keys (sorted), then everything else.
+//! subjects (sorted by id), then idempotency keys (sorted), then mail quotas (sorted), then everything else.
 
 pub mod apply_policy;
 pub mod capture_consents;
 pub mod claim_idempotency_key;
+pub mod claim_letters;
 pub mod complete_rights_request;
+pub mod confirm_grants;
+pub mod confirmation;
 mod crowd;
 pub mod erase_subject;
 pub mod ingest_records;
 pub mod open_rights_request;
 pub mod purge_expired_keys;
+pub mod purge_unconfirmed;
 pub mod record_disclosures;
 pub mod record_refused_attempt;
 pub mod register_client;
 pub mod restrict_subject;
 pub mod revoke_client;
+pub mod settle_letter;
+pub mod sweep_mail;
 pub mod take_back;
 
 pub use apply_policy::ApplyPolicy;
 pub use capture_consents::{Capture, CaptureConsents, CaptureSubject, Captured, IdempotencyClaim, Recorded};
 pub use claim_idempotency_key::ClaimIdempotencyKey;
+pub use claim_letters::{ClaimLetters, ClaimedLetter};
 pub use complete_rights_request::{CompleteRightsRequest, RightsOutcome};
+pub use confirm_grants::{ConfirmGrants, Confirmed};
+pub use confirmation::{ConfirmationRequest, Quota};
 pub use crowd::Identified;
 pub use erase_subject::{EraseSubject, Erasure};
 pub use ingest_records::{Ingest, IngestRecords, Ingested};
 pub use open_rights_request::OpenRightsRequest;
 pub use purge_expired_keys::PurgeExpiredKeys;
+pub use purge_unconfirmed::{PurgeUnconfirmed, Unconfirmed};
 pub use record_disclosures::RecordDisclosures;
 pub use record_refused_attempt::RecordRefusedAttempt;
 pub use register_client::RegisterClient;
 pub use restrict_subject::{RestrictSubject, Restriction};
 pub use revoke_client::RevokeClient;
+pub use settle_letter::{Attempt, SettleLetter};
+pub use sweep_mail::SweepMail;
 pub use take_back::{TakeBack, TakenBack};
 
 use crate::error::StoreError;

@@ -44,6 +44,8 @@ pub enum Unchanged {
     ToldElsewhere,
     /// It swept up what had expired, which says nothing of anybody.
     Housekeeping,
+    /// It is about how far a letter got; what the letter is about was told when it was written.
+    Delivery,
 }
 
 impl Entries {

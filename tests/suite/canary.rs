@@ -144,6 +144,7 @@ fn what_is_printed_for_debugging_holds_no_personal_value() {
         statement: Some(text()),
         locale: "en".to_owned(),
         page: Some(text()),
+        mailbox: None,
     };
     let post = ConsentPost {
         form: None,
@@ -158,6 +159,7 @@ fn what_is_printed_for_debugging_holds_no_personal_value() {
         fields: BTreeMap::from([("first_name".to_owned(), text())]),
         gpc: false,
         birth: Some("1961-09-04".to_owned()),
+        peer: Some("192.0.2.77".parse().unwrap()),
         idempotency: Some(Idempotency { scope: "public".to_owned(), key: text(), request: [7; 32] }),
     };
     let birth = Birth::Date(1961, 9, 4);
@@ -202,7 +204,7 @@ fn what_is_printed_for_debugging_holds_no_personal_value() {
         format!("{standing:?}"),
         format!("{request:?}"),
     ];
-    let marks = ["q7canary", "715", "20454", "1961", "09-04", "9, 4"];
+    let marks = ["q7canary", "192.0", "715", "20454", "1961", "09-04", "9, 4"];
     let telling: Vec<_> = printed.iter().filter(|shown| marks.iter().any(|mark| shown.contains(mark))).collect();
     assert!(telling.is_empty(), "{telling:#?}");
 }

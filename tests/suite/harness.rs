@@ -13,6 +13,7 @@ mod entropy;
 mod gateway;
 mod link;
 pub(crate) mod log;
+pub(crate) mod mailbox;
 mod officer;
 mod person;
 pub(crate) mod process;

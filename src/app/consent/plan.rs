@@ -17,6 +17,7 @@ use store::change::{Capture, CaptureSubject, IdempotencyClaim, Identified};
 
 use super::write::Outcome;
 use super::{Choice, ChoiceKind, ConsentPost, Idempotency, PersonRequest, Who};
+use crate::confirmation::ToConfirm;
 use crate::error::{AppError, Code, Fault};
 use crate::gateway::Gateway;
 use crate::plain;
@@ -53,6 +54,7 @@ impl Gateway {
         let regime = declared
             .or_else(|| form?.default_regime.map(|regime| (regime, RegimeSource::Form)))
             .or_else(|| self.settings().default_regime.map(|regime| (regime, RegimeSource::Default)));
+        let to_confirm = reading.to_confirm(post, form, &statements, identity.as_ref());
         let attributes = reading.fields(post, form);
         let birth = reading.birth(post, &attributes);
         if !reading.faults.is_empty() {
@@ -65,6 +67,7 @@ impl Gateway {
         let receipt = ReceiptId::generate(&*self.inner.entropy);
         let source = source_of(form.map(|form| &form.id))?;
         let events: Vec<_> = statements.iter().map(|event| (event.kind, event.purpose.clone())).collect();
+        let confirmation = to_confirm.map(|asked| self.confirmation_request(&policy, &asked, now));
         let outcome = Outcome { receipt, recorded_at: now, events: events.clone() };
         let capture = Capture {
             receipt,
@@ -75,6 +78,7 @@ impl Gateway {
             source,
             observed_at: now,
             idempotency: post.idempotency.as_ref().and_then(|key| claim(self, key, &outcome, now)),
+            confirmation,
         };
         Ok(Planned { capture, receipt, recorded_at: now, events })
     }
@@ -333,10 +337,15 @@ impl<'a> Reading<'a> {
             let detail = "an explicit grant needs the express statement in `evidence.statement`";
             self.faults.push(Fault::saying(format!("/choices/{at}/explicit"), Code::EvidenceMissing, detail));
         }
+        // Before the owner of the mailbox confirmed it, a post is a post.
+        let assurance = match form {
+            Some(form) if form.double_opt_in && form.assurance == Assurance::ConfirmedMailbox => Assurance::Form,
+            form => form.map_or(Assurance::Form, |form| form.assurance),
+        };
         Grant {
             notice: post.notice,
             purpose_version: rule.version,
-            assurance: form.map_or(Assurance::Form, |form| form.assurance),
+            assurance,
             explicit: choice.explicit,
             controllers: notice.map(|notice| notice.controllers.clone()).unwrap_or_default(),
             valid_until: None,
@@ -349,6 +358,31 @@ impl<'a> Reading<'a> {
         let who = identified(gateway, &identifiers);
         let email = identifiers.into_iter().find(|identifier| identifier.kind() == IdentifierKind::Email);
         Some(Identity::Named { who, email })
+    }
+
+    /// What the owner of the mailbox is to confirm, if anything: then there must be a mailbox.
+    fn to_confirm<'i>(
+        &mut self,
+        post: &ConsentPost,
+        form: Option<&'i FormRule>,
+        statements: &'i [ConsentEvent],
+        identity: Option<&Identity>,
+    ) -> Option<ToConfirm<'i>>
+    where
+        'a: 'i,
+    {
+        if !statements.iter().any(|event| event.kind == EventKind::GrantRequested) {
+            return None;
+        }
+        let Some(Identity::Named { email: Some(address), .. }) = identity else {
+            if identity.is_some() {
+                let detail = "this form writes to the owner of the mailbox, so it needs the address";
+                self.faults.push(Fault::saying("/subject/email", Code::MissingField, detail));
+            }
+            return None;
+        };
+        let notice = post.notice.as_ref().and_then(|digest| self.policy.notice(digest))?;
+        Some(ToConfirm { form: form?, notice, address: address.clone(), events: statements, peer: post.peer })
     }
 
     /// A token only takes back (GDPR Art. 7(3)): it gives nothing, and changes no field.

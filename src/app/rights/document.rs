@@ -37,6 +37,7 @@ impl Gateway {
         let disclosures = self.disclosures_of(row.ordinal).await?;
         let opened = self.open_rows(&row, &events, at)?;
         let notices = self.notices_of(&opened.events).await?;
+        let wordings = self.wordings_of(&opened.events).await?;
         let policy = self.policy();
         let sources: BTreeSet<String> = opened
             .copy
@@ -53,7 +54,7 @@ impl Gateway {
             "attributes": attributes(&opened.copy, &policy),
             "standing": standing(&opened.standing, &policy, at),
             "events": opened.events.iter().map(|(row, event, evidence)| {
-                shown_event(row, event, evidence.as_ref(), &notices)
+                shown_event(row, event, evidence.as_ref(), (&notices, &wordings))
             }).chain(expiries(&opened.standing, &policy, at)).collect::<Vec<_>>(),
             "sources": sources,
             "disclosures": self.by_recipient(&disclosures, subject, &policy),
@@ -106,6 +107,19 @@ impl Gateway {
             }
         }
         Ok(notices)
+    }
+
+    /// What every mail said that a confirmation rests on.
+    async fn wordings_of(&self, events: &[OpenedEvent]) -> Result<BTreeMap<String, Json>, StoreError> {
+        let proofs = events.iter().filter_map(|(_, _, evidence)| evidence.as_ref()?.mailbox.as_ref());
+        let digests: BTreeSet<_> = proofs.map(|proof| proof.wording).collect();
+        let mut wordings = BTreeMap::new();
+        for digest in digests {
+            if let Some((locale, text)) = self.inner.store.wording(&digest).await? {
+                wordings.insert(digest.to_string(), json!({ "locale": locale, "text": text }));
+            }
+        }
+        Ok(wordings)
     }
 
     /// Who actually received what (GDPR Art. 15(1)(c); C-154/21), with the pseudonym it was given.
@@ -236,7 +250,7 @@ fn shown_event(
     row: &EventRow,
     event: &ConsentEvent,
     evidence: Option<&Evidence>,
-    notices: &BTreeMap<String, Json>,
+    (notices, wordings): (&BTreeMap<String, Json>, &BTreeMap<String, Json>),
 ) -> Json {
     let digest = row.notice.map(|digest| digest.to_string());
     json!({
@@ -266,6 +280,12 @@ fn shown_event(
             "statement": evidence.statement,
             "locale": evidence.locale,
             "page": evidence.page,
+            "mailbox": evidence.mailbox.as_ref().map(|proof| json!({
+                "request": proof.request,
+                "requested_at": proof.requested_at,
+                "mail_sent_at": proof.sent_at,
+                "mail": { "digest": proof.wording, "said": wordings.get(&proof.wording.to_string()) },
+            })),
         })),
     })
 }

@@ -9,7 +9,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use app::{Choice, ChoiceKind, Code, ConsentPost, Fault, Gateway, Receipt, Who};
 use bytes::Bytes;
 use kernel::authz::CaptureConsent;
-use kernel::consent::{Action, Evidence, Presentation};
+use kernel::consent::{Action, EventKind, Evidence, Presentation};
 use kernel::policy::FormRule;
 
 use super::{PURPOSE, rule};
@@ -82,6 +82,7 @@ async fn submit(
     let gpc = gpc::is_signalled(request.headers());
     let mut post = inputs.into_post(&rule, gateway)?;
     post.gpc = gpc;
+    post.peer = origin::peer(request);
     post.idempotency = idempotency::of(request, gateway, "public", &[&bytes, &[u8::from(gpc)]])?;
     Ok((gateway.capture(&by.0, post).await?, rule.return_url.clone()))
 }
@@ -156,6 +157,7 @@ impl Inputs {
             fields,
             gpc: false,
             birth: None,
+            peer: None,
             idempotency: None,
         })
     }
@@ -196,6 +198,7 @@ fn evidence(locale: &str) -> Evidence {
         statement: None,
         locale: locale.to_owned(),
         page: None,
+        mailbox: None,
     }
 }
 
@@ -216,6 +219,14 @@ fn thanks(receipt: &Receipt, return_url: Option<&str>, locale: &str) -> HttpResp
         ),
         escape(&receipt.withdrawal_token),
     );
+    if receipt.events.iter().any(|(event, _)| *event == EventKind::GrantRequested) {
+        let next = language.say(
+            "We send you an email now. Please open it and confirm: until then nothing counts as agreed.",
+            "Wir senden Ihnen jetzt eine E-Mail. Bitte öffnen Sie sie und bestätigen Sie: bis dahin gilt nichts als \
+             vereinbart.",
+        );
+        main.insert_str(0, &format!("<p>{next}</p>\n"));
+    }
     if receipt.gpc_processed {
         main.push_str(&format!("<p>{}</p>\n", gpc::DISPLAY));
     }

@@ -13,5 +13,5 @@ use super::HealthBody;
     responses((status = 200, description = "The process answers", body = HealthBody)),
 )]
 pub async fn handler() -> HttpResponse {
-    HttpResponse::Ok().json(HealthBody { status: "live" })
+    HttpResponse::Ok().json(HealthBody { status: "live", mail: None })
 }

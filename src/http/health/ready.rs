@@ -16,5 +16,6 @@ use crate::http::problem::Problem;
 )]
 pub async fn handler(gateway: web::Data<Gateway>) -> Result<HttpResponse, Problem> {
     gateway.ready().await?;
-    Ok(HttpResponse::Ok().json(HealthBody { status: "ready" }))
+    let mail = (!gateway.forms_without_mail().is_empty()).then_some("not_configured");
+    Ok(HttpResponse::Ok().json(HealthBody { status: "ready", mail }))
 }

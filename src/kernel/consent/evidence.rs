@@ -3,6 +3,10 @@
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
+use crate::id::ReceiptId;
+use crate::letter::WordingDigest;
+use crate::time::Timestamp;
+
 /// What the person did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
 #[cbor(index_only)]
@@ -97,6 +101,26 @@ pub struct Evidence {
     /// The page, without query and fragment.
     #[n(9)]
     pub page: Option<String>,
+    /// What shows that the owner of the mailbox acted, of a confirmation.
+    #[n(10)]
+    pub mailbox: Option<MailboxProof>,
+}
+
+/// What a confirmation rests on: the mail that only the owner of the mailbox could read.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct MailboxProof {
+    /// The receipt of the request that is confirmed, whose evidence stands by itself.
+    #[n(0)]
+    pub request: ReceiptId,
+    /// When the request was received.
+    #[n(1)]
+    pub requested_at: Timestamp,
+    /// When the mail was handed to the mail server; `None`: not noted before the confirmation came.
+    #[n(2)]
+    pub sent_at: Option<Timestamp>,
+    /// What the mail said.
+    #[n(3)]
+    pub wording: WordingDigest,
 }
 
 impl std::fmt::Debug for Evidence {
@@ -199,6 +223,7 @@ mod tests {
             statement: None,
             locale: "en".to_owned(),
             page: None,
+            mailbox: None,
         }
     }
 

@@ -153,6 +153,16 @@ pub enum LedgerEvent {
         #[n(1)]
         outcome: RequestOutcome,
     },
+    /// What somebody was asked to confirm and never did was removed (GDPR Art. 5(1)(e)).
+    #[n(11)]
+    UnconfirmedPurged {
+        /// Whose.
+        #[n(0)]
+        subject: LedgerRef,
+        /// Whether nothing else was held, so that the person's key was destroyed.
+        #[n(1)]
+        whole: bool,
+    },
 }
 
 /// How a rights request ended, where no other entry says so.
@@ -276,6 +286,7 @@ impl LedgerEvent {
             Self::ClientRevoked { .. } => "client_revoked",
             Self::AttemptRefused { .. } => "attempt_refused",
             Self::RightsRequestCompleted { .. } => "rights_request_completed",
+            Self::UnconfirmedPurged { .. } => "unconfirmed_purged",
         }
     }
 }

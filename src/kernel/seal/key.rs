@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use super::record::{RecordEntry, SealedAttribute};
 use crate::attribute::{AttributeName, Value};
 use crate::consent::{ConsentEvent, Evidence, Standing};
+use crate::letter::{Letter, LetterId};
 use crate::source::SourceId;
 use crate::subject::SubjectId;
 use crate::time::Timestamp;
@@ -73,6 +74,7 @@ enum Kind {
     Standing = 1,
     Event = 2,
     Attribute = 3,
+    Letter = 4,
 }
 
 /// Associated data: one buffer on the stack, length-prefixed.
@@ -167,6 +169,24 @@ impl SubjectKey {
         let (event, evidence): (ConsentEvent, Option<Evidence>) =
             minicbor::decode(&plain).map_err(|_| OpenError)?;
         if event.sequence == sequence { Ok((event, evidence)) } else { Err(OpenError) }
+    }
+
+    /// Seals a letter until it is delivered.
+    ///
+    /// # Errors
+    /// When the cipher fails.
+    pub fn seal_letter(&self, id: LetterId, letter: &Letter) -> Result<Vec<u8>, SealError> {
+        let plain = minicbor::to_vec(letter).map(Zeroizing::new).map_err(|_| SealError)?;
+        self.seal(&Context::new(Kind::Letter, self.subject, &id.to_string(), 0), &plain)
+    }
+
+    /// Opens a letter, to deliver it to its person.
+    ///
+    /// # Errors
+    /// When it does not verify as this letter of this subject.
+    pub fn open_letter(&self, id: LetterId, sealed: &[u8]) -> Result<Letter, OpenError> {
+        let plain = self.open(&Context::new(Kind::Letter, self.subject, &id.to_string(), 0), sealed)?;
+        minicbor::decode(&plain).map_err(|_| OpenError)
     }
 
     /// Seals one attribute.

@@ -182,6 +182,17 @@ pub fn merge_record(stored: &[u8], updates: &[SealedAttribute]) -> Result<Vec<u8
     pack(&entries).map_err(|_| SealError)
 }
 
+/// Packs a record anew with only the attributes that `keep` says, by name and time of observation. None is opened.
+///
+/// # Errors
+/// When the stored record cannot be read.
+pub fn thin_record(stored: &[u8], keep: impl Fn(&str, Timestamp) -> bool) -> Result<Vec<u8>, SealError> {
+    let entries: Vec<RecordEntry<'_>> =
+        SealedRecord::new(stored).entries().collect::<Result<_, _>>().map_err(|_| SealError)?;
+    let kept: Vec<_> = entries.into_iter().filter(|entry| keep(entry.name, entry.observed_at)).collect();
+    if kept.is_empty() { Ok(Vec::new()) } else { pack(&kept).map_err(|_| SealError) }
+}
+
 fn pack(entries: &[RecordEntry<'_>]) -> Result<Vec<u8>, minicbor::encode::Error<std::convert::Infallible>> {
     let mut bytes = vec![FORMAT];
     let mut encoder = Encoder::new(&mut bytes);

@@ -21,6 +21,7 @@ use kernel::source::SourceId;
 use kernel::subject::SubjectId;
 use kernel::time::Timestamp;
 
+use super::confirmation::{self, ConfirmationRequest};
 use super::crowd::{Crowd, find_suppressed};
 use super::{Change, Identified, sealed};
 use crate::Backend;
@@ -65,6 +66,9 @@ pub struct Capture {
     pub observed_at: Timestamp,
     /// The key under which a repetition is recognised.
     pub idempotency: Option<IdempotencyClaim>,
+    /// What the owner of the mailbox is asked to confirm. Until then nothing that the post says replaces what is
+    /// stored: anybody may have sent it.
+    pub confirmation: Option<ConfirmationRequest>,
 }
 
 impl fmt::Debug for Capture {
@@ -138,6 +142,8 @@ pub struct Recorded {
     pub receipt: ReceiptId,
     /// The codes and purposes of the events that were added.
     pub events: Vec<(u8, Option<Purpose>)>,
+    /// Whether a letter was due and none was written, because somebody was written to enough. The poster is not told.
+    pub held_back: bool,
 }
 
 /// What is to be done with a capture.
@@ -170,6 +176,7 @@ impl Change for CaptureConsents {
 
         let mut outcomes: Vec<Captured> = Vec::with_capacity(plans.len());
         let mut claims = Vec::new();
+        let mut confirmations = Vec::new();
         for (capture, plan) in self.captures.iter().zip(plans) {
             let outcome = match plan {
                 Plan::Done(outcome) => outcome,
@@ -180,6 +187,7 @@ impl Change for CaptureConsents {
                 Plan::Record(subject) => {
                     let recorded = record(&mut crowd, subject, capture)?;
                     claims.extend(capture.idempotency.as_ref().map(|claim| (claim, subject)));
+                    confirmations.extend(sealed_confirmation(&crowd, subject, capture)?);
                     Captured::Recorded(recorded)
                 }
             };
@@ -187,15 +195,25 @@ impl Change for CaptureConsents {
         }
         crowd.write(conn).await?;
         self.claim(conn, claims).await?;
+        let held_back = confirmation::write(conn, self.at, confirmations).await?;
+        for outcome in &mut outcomes {
+            if let Captured::Recorded(recorded) = outcome {
+                recorded.held_back = held_back.contains(&recorded.receipt);
+            }
+        }
         Ok(outcomes)
     }
 
-    /// New persons only, and no keys to claim: the common case of a form, and the one that is worth a statement.
+    /// New persons only, no keys to claim and nothing to confirm: the common case of a form, and the one that is worth a statement.
     async fn at_once(&self, once: &AtOnce<'_>) -> Result<Option<Self::Output>, StoreError> {
         let mut strangers = Vec::with_capacity(self.captures.len());
         for capture in &self.captures {
             match &capture.who {
-                CaptureSubject::Identified(who) if capture.idempotency.is_none() => strangers.push(who),
+                CaptureSubject::Identified(who)
+                    if capture.idempotency.is_none() && capture.confirmation.is_none() =>
+                {
+                    strangers.push(who);
+                }
                 _ => return Ok(None),
             }
         }
@@ -247,9 +265,28 @@ impl Change for CaptureConsents {
 
 fn record(crowd: &mut Crowd<'_>, subject: SubjectId, capture: &Capture) -> Result<Recorded, StoreError> {
     let events = crowd.fold(subject, capture.receipt, &capture.events, capture.evidence.as_ref())?;
-    crowd.merge(subject, &capture.attributes, capture.observed_at, &capture.source)?;
+    if capture.confirmation.is_some() {
+        let news: Vec<_> =
+            capture.attributes.iter().filter(|(name, _)| !crowd.holds(subject, name)).cloned().collect();
+        crowd.merge(subject, &news, capture.observed_at, &capture.source)?;
+    } else {
+        crowd.merge(subject, &capture.attributes, capture.observed_at, &capture.source)?;
+    }
     let (ledger_ref, created) = crowd.reference(subject)?;
-    Ok(Recorded { subject, ledger_ref, created, receipt: capture.receipt, events })
+    Ok(Recorded { subject, ledger_ref, created, receipt: capture.receipt, events, held_back: false })
+}
+
+fn sealed_confirmation<'a>(
+    crowd: &Crowd<'_>,
+    subject: SubjectId,
+    capture: &'a Capture,
+) -> Result<Option<confirmation::Sealed<'a>>, StoreError> {
+    let Some(request) = &capture.confirmation else { return Ok(None) };
+    let sealed = crowd
+        .key(subject)?
+        .seal_letter(request.id, &request.letter)
+        .map_err(|_| StoreError::defect("a letter could not be sealed"))?;
+    Ok(Some(confirmation::Sealed { request, subject, receipt: capture.receipt, sealed }))
 }
 
 /// The outcome of a capture whose key an earlier one of the same batch has: as if that one had been committed before.

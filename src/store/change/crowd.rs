@@ -12,7 +12,7 @@ use kernel::id::{LedgerRef, ReceiptId};
 use kernel::identifier::{Fingerprint, IdentifierKind, SuppressionFingerprint};
 use kernel::purpose::Purpose;
 use kernel::regime::{Regime, RegimeSource};
-use kernel::seal::{Keyring, SubjectKey, WrappedKey, merge_record};
+use kernel::seal::{Keyring, SealedRecord, SubjectKey, WrappedKey, merge_record};
 use kernel::source::SourceId;
 use kernel::subject::SubjectId;
 use kernel::time::Timestamp;
@@ -227,6 +227,22 @@ impl<'c> Crowd<'c> {
     pub(super) fn reference(&self, id: SubjectId) -> Result<(LedgerRef, bool), StoreError> {
         let member = self.members.get(&id).ok_or(StoreError::defect("a batch lost a person"))?;
         Ok((member.ledger_ref, member.fresh.is_some()))
+    }
+
+    /// The key of somebody who is here.
+    pub(super) fn key(&self, id: SubjectId) -> Result<&SubjectKey, StoreError> {
+        self.members.get(&id).map(|member| &member.key).ok_or(StoreError::defect("a batch lost a person"))
+    }
+
+    /// The standing of somebody who is here.
+    pub(super) fn standing(&self, id: SubjectId) -> Result<&Standing, StoreError> {
+        self.members.get(&id).map(|member| &member.standing).ok_or(StoreError::defect("a batch lost a person"))
+    }
+
+    /// Whether an attribute of somebody is stored. What does not read counts as stored: it is not written over.
+    pub(super) fn holds(&self, id: SubjectId, name: &AttributeName) -> bool {
+        let record = self.members.get(&id).map_or(&[][..], |member| &member.record);
+        SealedRecord::new(record).entries().any(|entry| entry.map_or(true, |entry| entry.name() == name.as_str()))
     }
 
     /// Adds events to a person's history and folds them, in order. Tells what was added: a fact that the standing

@@ -91,14 +91,7 @@ impl Change for EraseSubject {
         for row in &identifiers {
             self.suppress(conn, &Fingerprint::from_bytes(row.bytes(0)?)).await?;
         }
-        for statement in [
-            "DELETE FROM consent_event WHERE subject_id = $1",
-            "DELETE FROM idempotency_key WHERE subject_id = $1",
-            "UPDATE rights_request SET subject_id = NULL WHERE subject_id = $1",
-            "DELETE FROM subject WHERE id = $1",
-        ] {
-            sql(statement).with_bytes(id).execute(conn.raw()).await?;
-        }
+        forget(conn, self.subject).await?;
         Ok(Erasure { ledger_ref: Some(ledger_ref), identifiers: identifiers.len() as u64 })
     }
 
@@ -111,6 +104,21 @@ impl Change for EraseSubject {
             None => Entries::unchanged(Unchanged::NoSuchSubject),
         }
     }
+}
+
+/// Removes everything that is kept by a person's id, the key last.
+pub(super) async fn forget(conn: &Conn<'_>, subject: SubjectId) -> Result<(), StoreError> {
+    for statement in [
+        "DELETE FROM consent_event WHERE subject_id = $1",
+        "DELETE FROM idempotency_key WHERE subject_id = $1",
+        "DELETE FROM confirmation WHERE subject_id = $1",
+        "DELETE FROM outbox WHERE subject_id = $1",
+        "UPDATE rights_request SET subject_id = NULL WHERE subject_id = $1",
+        "DELETE FROM subject WHERE id = $1",
+    ] {
+        sql(statement).with_bytes(subject.as_bytes()).execute(conn.raw()).await?;
+    }
+    Ok(())
 }
 
 impl EraseSubject {

@@ -121,6 +121,7 @@ on_both! {
             statement: Some("I agree".to_owned()),
             locale: "en".to_owned(),
             page: None,
+            mailbox: None,
         };
         let mut told = event(EventKind::RegimeDeclared, 0);
         (told.purpose, told.regime) = (None, Some(Regime::UkGdpr));

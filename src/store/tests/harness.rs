@@ -143,6 +143,7 @@ impl TestStore {
             source: "newsletter".parse().unwrap(),
             observed_at: NOW,
             idempotency: None,
+            confirmation: None,
         }
     }
 

@@ -14,7 +14,7 @@ pub(crate) enum Database {
 }
 
 /// Everything that grows with persons. The ledger is not in it: refused attempts are recorded there.
-const PERSONAL_TABLES: [&str; 8] = [
+const PERSONAL_TABLES: [&str; 10] = [
     "subject",
     "subject_identifier",
     "consent_event",
@@ -23,6 +23,8 @@ const PERSONAL_TABLES: [&str; 8] = [
     "rights_request",
     "rights_event",
     "idempotency_key",
+    "confirmation",
+    "outbox",
 ];
 
 impl Database {

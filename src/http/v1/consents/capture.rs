@@ -17,6 +17,7 @@ use crate::http::authenticate::Anyone;
 use crate::http::bounded::Bounded;
 use crate::http::json::Valid;
 use crate::http::object::Object;
+use crate::http::origin::peer;
 use crate::http::problem::Problem;
 use crate::http::v1::subject::Subject;
 use crate::http::{gpc, idempotency, origin};
@@ -248,6 +249,7 @@ impl ConsentBody {
             fields: self.fields,
             gpc,
             birth: self.birth,
+            peer: None,
             idempotency,
         })
     }
@@ -268,6 +270,7 @@ impl EvidenceBody {
             statement: self.statement,
             locale,
             page: self.page.map(bare),
+            mailbox: None,
         }
     }
 }
@@ -396,6 +399,7 @@ pub async fn handler(
     origin::admit(&request, &gateway, body.value.form.as_ref())?;
     let gpc = gpc::is_signalled(request.headers());
     let idempotency = idempotency::of(&request, &gateway, "public", &[&body.bytes, &[u8::from(gpc)]])?;
-    let post = body.value.into_post(gpc, idempotency)?;
+    let mut post = body.value.into_post(gpc, idempotency)?;
+    post.peer = peer(&request);
     Ok(ReceiptBody::respond(gateway.capture(&by.0, post).await?))
 }

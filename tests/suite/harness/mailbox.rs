@@ -1,0 +1,268 @@
+//! A mail server on this machine: it speaks SMTP (RFC 5321) over TCP, keeps what it takes, and can be told to refuse, to
+//! stall or to be down. What it took is read with a parser that is not the gateway's.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use app::Gateway;
+use consentry::config::{MailPassword, MailSettings, MailTls};
+use consentry::smtp::Smtp;
+use kernel::authz::{Actor, Authorized};
+use mail_parser::{MessageParser, MimeHeaders as _};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+use super::TestGateway;
+
+/// How the server behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Manner {
+    Takes,
+    /// Answers the recipient with this code.
+    RefusesRecipient(u16),
+    /// Takes the mail and then says that it did not.
+    LosesAfterTaking,
+    /// Says nothing at all.
+    Stalls,
+}
+
+struct State {
+    manner: Manner,
+    taken: Vec<Mail>,
+    conversations: usize,
+}
+
+pub(crate) struct MailServer {
+    pub(crate) address: SocketAddr,
+    state: Arc<Mutex<State>>,
+    listening: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// A mail as it arrived.
+#[derive(Clone)]
+pub(crate) struct Mail {
+    pub(crate) from: String,
+    pub(crate) to: Vec<String>,
+    pub(crate) raw: Vec<u8>,
+}
+
+impl MailServer {
+    pub(crate) async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let state = Arc::new(Mutex::new(State { manner: Manner::Takes, taken: Vec::new(), conversations: 0 }));
+        let server = Self { address, state, listening: Mutex::default() };
+        server.listen_on(listener);
+        server
+    }
+
+    fn listen_on(&self, listener: TcpListener) {
+        let state = Arc::clone(&self.state);
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                state.lock().unwrap().conversations += 1;
+                // Whoever goes away in the middle of a conversation ends it.
+                let _gone = converse(stream, &state).await;
+            }
+        });
+        *self.listening.lock().unwrap() = Some(task);
+    }
+
+    /// Goes down: nobody listens on its port.
+    pub(crate) async fn goes_down(&self) {
+        let task = self.listening.lock().unwrap().take().unwrap();
+        task.abort();
+        assert!(task.await.is_err());
+    }
+
+    pub(crate) async fn comes_back(&self) {
+        self.listen_on(TcpListener::bind(self.address).await.unwrap());
+    }
+
+    pub(crate) fn behaves(&self, manner: Manner) {
+        self.state.lock().unwrap().manner = manner;
+    }
+
+    pub(crate) fn conversations(&self) -> usize {
+        self.state.lock().unwrap().conversations
+    }
+
+    /// Everything it took, in order.
+    pub(crate) fn taken(&self) -> Vec<Mail> {
+        self.state.lock().unwrap().taken.clone()
+    }
+
+    /// Has a gateway send its mails here.
+    pub(crate) fn serves(&self, gateway: &Gateway) {
+        let settings = MailSettings {
+            host: self.address.ip().to_string(),
+            port: self.address.port(),
+            tls: MailTls::None,
+            username: String::new(),
+            password: MailPassword::default(),
+            from: "consent@shop.example".to_owned(),
+            sender: "Example Shop".to_owned(),
+            reply_to: "privacy@shop.example".to_owned(),
+        };
+        gateway.deliver_by(Arc::new(Smtp::of(&settings).unwrap().unwrap()));
+    }
+}
+
+impl Drop for MailServer {
+    fn drop(&mut self) {
+        if let Some(task) = self.listening.lock().unwrap().take() {
+            task.abort();
+        }
+    }
+}
+
+async fn converse(stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
+    let manner = || state.lock().unwrap().manner;
+    if manner() == Manner::Stalls {
+        std::future::pending::<()>().await;
+    }
+    let (read, mut write) = stream.into_split();
+    let mut lines = BufReader::new(read);
+    write.write_all(b"220 mail.test ESMTP\r\n").await?;
+    let (mut from, mut to) = (String::new(), Vec::new());
+    loop {
+        let mut line = Vec::new();
+        if lines.read_until(b'\n', &mut line).await? == 0 {
+            return Ok(());
+        }
+        let line = String::from_utf8_lossy(&line).trim_end().to_owned();
+        let verb = line.split([' ', ':']).next().unwrap_or_default().to_ascii_uppercase();
+        let path =
+            || line.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map(|(path, _)| path.to_owned());
+        let reply = match verb.as_str() {
+            "EHLO" => "250-mail.test\r\n250-8BITMIME\r\n250 SMTPUTF8".to_owned(),
+            "HELO" | "NOOP" => "250 OK".to_owned(),
+            "RSET" => {
+                (from, to) = (String::new(), Vec::new());
+                "250 OK".to_owned()
+            }
+            "MAIL" => {
+                from = path().unwrap_or_default();
+                "250 OK".to_owned()
+            }
+            "RCPT" => match (manner(), path()) {
+                // Servers like to repeat the address.
+                (Manner::RefusesRecipient(code), Some(path)) => format!("{code} <{path}> not here"),
+                (_, Some(path)) => {
+                    to.push(path);
+                    "250 OK".to_owned()
+                }
+                (_, None) => "501 no path".to_owned(),
+            },
+            "DATA" => {
+                write.write_all(b"354 go on\r\n").await?;
+                let raw = data(&mut lines).await?;
+                let mail = Mail { from: from.clone(), to: std::mem::take(&mut to), raw };
+                state.lock().unwrap().taken.push(mail);
+                let lost = manner() == Manner::LosesAfterTaking;
+                if lost { "451 try again later".to_owned() } else { "250 taken".to_owned() }
+            }
+            "QUIT" => {
+                write.write_all(b"221 bye\r\n").await?;
+                return Ok(());
+            }
+            _ => "502 not here".to_owned(),
+        };
+        write.write_all(format!("{reply}\r\n").as_bytes()).await?;
+    }
+}
+
+/// The lines up to the single point, with doubled points undone (RFC 5321 §4.5.2).
+async fn data(lines: &mut BufReader<tokio::net::tcp::OwnedReadHalf>) -> std::io::Result<Vec<u8>> {
+    let mut raw = Vec::new();
+    loop {
+        let mut line = Vec::new();
+        if lines.read_until(b'\n', &mut line).await? == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        if line == b".\r\n" {
+            return Ok(raw);
+        }
+        raw.extend_from_slice(line.strip_prefix(b".").unwrap_or(&line));
+    }
+}
+
+impl Mail {
+    fn parsed(&self) -> mail_parser::Message<'_> {
+        MessageParser::default().parse(&self.raw).unwrap()
+    }
+
+    /// The two parts: plain, then HTML. There is nothing else in it.
+    pub(crate) fn parts(&self) -> [String; 2] {
+        let message = self.parsed();
+        let kinds: Vec<_> = message
+            .parts
+            .iter()
+            .map(|part| {
+                let kind = part.content_type().unwrap();
+                format!("{}/{}", kind.c_type, kind.c_subtype.as_deref().unwrap_or_default())
+            })
+            .collect();
+        assert_eq!(kinds, ["multipart/alternative", "text/plain", "text/html"]);
+        assert_eq!((message.attachment_count(), message.text_body_count(), message.html_body_count()), (0, 1, 1));
+        [message.body_text(0).unwrap().into_owned(), message.body_html(0).unwrap().into_owned()]
+    }
+
+    pub(crate) fn subject(&self) -> String {
+        self.parsed().subject().unwrap().to_owned()
+    }
+
+    pub(crate) fn message_id(&self) -> String {
+        self.parsed().message_id().unwrap().to_owned()
+    }
+
+    pub(crate) fn headers(&self) -> Vec<(String, String)> {
+        let message = self.parsed();
+        message.headers_raw().map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect()
+    }
+
+    /// Every address of a page in it, each once.
+    pub(crate) fn links(&self) -> Vec<String> {
+        let mut links = Vec::new();
+        for part in self.parts() {
+            for scheme in ["http://", "https://"] {
+                for (at, _) in part.match_indices(scheme) {
+                    let end = part[at..].find(|c: char| c.is_whitespace() || "\"'<>)".contains(c));
+                    links.push(part[at..end.map_or(part.len(), |end| at + end)].to_owned());
+                }
+            }
+        }
+        links.sort();
+        links.dedup();
+        links
+    }
+
+    /// The path of the one link to confirm.
+    pub(crate) fn confirmation(&self) -> String {
+        let links = self.links();
+        let [link] = links.as_slice() else { panic!("not one link: {}", links.len()) };
+        link.strip_prefix("http://gateway.test").unwrap().to_owned()
+    }
+}
+
+impl TestGateway {
+    /// Delivers what is due, as the courier does.
+    pub(crate) async fn deliver(&self) {
+        let job = Authorized::prove(Actor::Job("suite")).unwrap();
+        while self.gateway().deliver_letters_once(&job).await.unwrap() > 0 {}
+    }
+
+    /// Removes what was never confirmed, as the background job does.
+    pub(crate) async fn purge_unconfirmed(&self) -> u64 {
+        let job = Authorized::prove(Actor::Job("suite")).unwrap();
+        self.gateway().purge_unconfirmed_once(&job).await.unwrap()
+    }
+
+    /// A figure of the metrics.
+    pub(crate) async fn metric(&self, name: &str) -> u64 {
+        let text = self.get("/metrics").await.expect(200).text();
+        let line = text.lines().find(|line| line.split(' ').next() == Some(name));
+        line.and_then(|line| line.split(' ').nth(1)).unwrap_or_else(|| panic!("no {name}")).parse().unwrap()
+    }
+}
