@@ -98,22 +98,28 @@ impl Gateway {
         let settings = &inner.settings.confirmation;
         let token = ConfirmationToken::generate(&*inner.entropy);
         let link = format!("{}/confirm/{}", inner.settings.issuer, token.expose());
+        let locale = wording::locale_of(&asked.notice.locale);
         let purposes = asked
             .events
             .iter()
             .filter(|event| event.kind == EventKind::GrantRequested)
             .filter_map(|event| event.purpose.as_ref());
         let titles: Vec<_> = purposes
-            .map(|id| policy.purpose(id).map_or_else(|| id.to_string(), |rule| rule.title.clone()))
+            .map(|id| {
+                policy.purpose(id).map_or_else(|| id.to_string(), |rule| rule.title.in_locale(locale).to_owned())
+            })
             .collect();
         let controllers: Vec<_> = policy
             .controllers()
             .filter(|(id, _)| asked.notice.controllers.contains(id))
             .map(|(_, rule)| rule)
             .collect();
-        let asks = wording::Asks { form: &asked.form.title, purposes: &titles, controllers: &controllers };
-        let (letter, wording) =
-            wording::write(&asked.notice.locale, &asks, settings, asked.address.expose(), &link);
+        let asks = wording::Asks {
+            form: asked.form.title.in_locale(locale),
+            purposes: &titles,
+            controllers: &controllers,
+        };
+        let (letter, wording) = wording::write(locale, &asks, settings, asked.address.expose(), &link);
         ConfirmationRequest {
             token: inner.keyring.confirmation_digest(&token),
             expires_at: settings.end(now),

@@ -42,6 +42,11 @@ impl Language {
     }
 }
 
+/// The language of the letter to somebody who was shown a notice in this one.
+pub(super) fn locale_of(locale: &str) -> &'static str {
+    Language::of(locale).tag()
+}
+
 /// The sentences around the purposes and the link.
 struct Sentences {
     subject: String,

@@ -24,6 +24,10 @@ use crate::http::problem::Problem;
         back or objected to since the request stays as it is.",
     params(("token" = String, Path, description = "The token of the mail", max_length = 64, pattern = "^[A-Za-z0-9_-]+$",
         example = "p6en_SYFmQ0o3cYFzhXxY9sYvGd5YkzX2VnWl8mPq1E")),
+    request_body(
+        description = "What the button of the page sends. Whoever has the token may send anything else as well.",
+        content((BTreeMap<String, String> = "application/x-www-form-urlencoded")),
+    ),
     responses(
         (status = 200, description = "Taken", body = String, content_type = "text/html"),
         (status = 410, description = "The time to confirm is over", content(

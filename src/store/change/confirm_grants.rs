@@ -184,7 +184,8 @@ impl ConfirmGrants {
         .with(i16::from(EventKind::GrantRequested.code()))
         .rows(conn.raw())
         .await?;
-        let (key, standing) = (crowd.key(waiting.subject)?, crowd.standing(waiting.subject)?);
+        let gone = StoreError::defect("a batch lost a person");
+        let (key, standing) = (crowd.key(waiting.subject)?, crowd.standing(waiting.subject).ok_or(gone)?);
         let mut grants = Vec::with_capacity(rows.len());
         for row in &rows {
             let sequence = row.get::<i32>(0)?.try_into().map_err(|_| StoreError::Tampered)?;

@@ -234,11 +234,6 @@ impl<'c> Crowd<'c> {
         self.members.get(&id).map(|member| &member.key).ok_or(StoreError::defect("a batch lost a person"))
     }
 
-    /// The standing of somebody who is here.
-    pub(super) fn standing(&self, id: SubjectId) -> Result<&Standing, StoreError> {
-        self.members.get(&id).map(|member| &member.standing).ok_or(StoreError::defect("a batch lost a person"))
-    }
-
     /// Whether an attribute of somebody is stored. What does not read counts as stored: it is not written over.
     pub(super) fn holds(&self, id: SubjectId, name: &AttributeName) -> bool {
         let record = self.members.get(&id).map_or(&[][..], |member| &member.record);
