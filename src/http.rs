@@ -108,7 +108,7 @@ const fn at(path: &'static str, allow: &'static str, endpoints: &'static [Endpoi
 const READ_PROFILES: Access = Access::Scope(Scope::ProfilesRead);
 const PUBLIC: Access = Access::Public;
 
-static ROUTES: [Route; 19] = [
+static ROUTES: [Route; 21] = [
     // Persons and forms: no login.
     Route {
         is_cross_origin: true,
@@ -118,6 +118,17 @@ static ROUTES: [Route; 19] = [
             &[
                 post(PUBLIC, || web::to(v1::consents::capture::handler)),
                 options(PUBLIC, || web::to(v1::consents::preflight::handler)),
+            ],
+        )
+    },
+    Route {
+        is_cross_origin: true,
+        ..at(
+            "/v1/signals",
+            "POST, OPTIONS",
+            &[
+                post(PUBLIC, || web::to(v1::signals::receive::handler)),
+                options(PUBLIC, || web::to(v1::signals::preflight::handler)),
             ],
         )
     },
@@ -173,6 +184,7 @@ static ROUTES: [Route; 19] = [
     ),
     // Everybody.
     at("/oauth/token", "POST", &[post(PUBLIC, || web::to(oauth::token::handler))]),
+    at("/.well-known/gpc.json", "GET, HEAD", &[get(PUBLIC, || web::to(well_known::gpc::handler))]),
     at("/.well-known/jwks.json", "GET, HEAD", &[get(PUBLIC, || web::to(well_known::jwks::handler))]),
     at(
         "/.well-known/oauth-authorization-server",

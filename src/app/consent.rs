@@ -22,7 +22,7 @@ use crate::error::{AppError, Code};
 use crate::figures::{RecordedGrant, count};
 use crate::gateway::Gateway;
 
-pub(crate) use plan::{IDEMPOTENCY_MS, escape, identified, identifiers};
+pub(crate) use plan::{CLOCK_SKEW_MS, IDEMPOTENCY_MS, escape, identified, identifiers};
 pub(crate) use write::write_captures;
 
 /// What one post says. Personal data: shown by no `Debug`.
@@ -96,6 +96,22 @@ pub struct Choice {
     pub choice: ChoiceKind,
     /// Whether a grant is explicit (GDPR Art. 9(2)(a)).
     pub explicit: bool,
+    /// Which step of an opt-in after an opt-out it is, if it is one.
+    pub step: Option<OptInStep>,
+}
+
+/// A step of an opt-in after an opt-out (11 CCR §7028(a)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OptInStep {
+    /// The clear request. It changes nothing yet.
+    First,
+    /// The separate confirmation.
+    Second {
+        /// The receipt of the first step.
+        of: ReceiptId,
+        /// Whether the person was told that their browser signals the contrary (§7025(c)(3)).
+        conflict_notice: bool,
+    },
 }
 
 /// What a person chooses.
@@ -152,6 +168,8 @@ pub struct Receipt {
     pub withdrawal_token: String,
     /// Whether a signal was processed (11 CCR §7025(c)(6)).
     pub gpc_processed: bool,
+    /// With which the person sees that an opt-out they asked for was processed (11 CCR §7026(g)).
+    pub status_token: Option<String>,
     /// Whether this answers a repetition.
     pub replayed: bool,
 }
@@ -234,7 +252,9 @@ impl Gateway {
             }
         };
         let withdrawal_token = self.inner.keyring.withdrawal_token(subject);
-        Ok(Receipt { receipt, recorded_at, events, withdrawal_token, gpc_processed, replayed })
+        let opted_out = events.iter().any(|(kind, _)| *kind == EventKind::OptOutSaleShare);
+        let status_token = opted_out.then(|| self.status_token(subject, Some(recorded_at))).transpose()?;
+        Ok(Receipt { receipt, recorded_at, events, withdrawal_token, gpc_processed, status_token, replayed })
     }
 
     /// A notice by its digest: any version that was ever in force (GDPR Art. 7(1)).

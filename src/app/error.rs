@@ -88,6 +88,8 @@ codes! {
     IdentifierConflict "identifier_conflict" "The identifiers belong to two persons",
     PersonNotInformed "person_not_informed" "The person was not told before the restriction ends",
     NotRestricted "not_restricted" "The person's processing is not restricted",
+    OptInStepMissing "opt_in_step_missing" "The second step of an opt-in confirms no first step",
+    SignalMalformed "signal_malformed" "A signal string is malformed",
     LegalBasisFixed "legal_basis_fixed" "The legal basis cannot be changed",
     InvalidClient "invalid_client" "The client is not known or its secret is wrong",
     TooManyRequests "too_many_requests" "Too many requests",

@@ -18,6 +18,8 @@ pub struct Figures {
     pub grants_void: u64,
     /// Withdrawals, objections and opt-outs by the links of mails, and complaints.
     pub taken_back: u64,
+    /// Signals recorded.
+    pub signals: u64,
     /// Records stored.
     pub records_stored: u64,
     /// Records rejected.
@@ -82,6 +84,7 @@ pub(crate) struct Counters {
     grants: [AtomicU64; Assurance::ALL.len()],
     grants_void: AtomicU64,
     pub(crate) taken_back: AtomicU64,
+    pub(crate) signals: AtomicU64,
     pub(crate) records_stored: AtomicU64,
     pub(crate) records_rejected: AtomicU64,
     pub(crate) disclosures: AtomicU64,
@@ -109,6 +112,7 @@ impl Counters {
             grants: std::array::from_fn(|_| AtomicU64::default()),
             grants_void: AtomicU64::default(),
             taken_back: AtomicU64::default(),
+            signals: AtomicU64::default(),
             records_stored: AtomicU64::default(),
             records_rejected: AtomicU64::default(),
             disclosures: AtomicU64::default(),
@@ -165,6 +169,7 @@ impl Counters {
             grants: Assurance::ALL.into_iter().zip(self.grants.iter().map(read)).collect(),
             grants_void: read(&self.grants_void),
             taken_back: read(&self.taken_back),
+            signals: read(&self.signals),
             records_stored: read(&self.records_stored),
             records_rejected: read(&self.records_rejected),
             disclosures: read(&self.disclosures),

@@ -18,12 +18,15 @@ mod preference;
 mod profile;
 mod record;
 mod rights;
+mod signal;
 mod system;
 mod unsubscribe;
 
 pub use access::{AuthenticateError, ClientView, IssuedToken, NewClient, TokenDenial};
 pub use confirmation::{Confirmation, ConfirmationSettings};
-pub use consent::{Choice, ChoiceKind, ConsentPost, Idempotency, NoticeView, PersonRequest, Receipt, Who};
+pub use consent::{
+    Choice, ChoiceKind, ConsentPost, Idempotency, NoticeView, OptInStep, PersonRequest, Receipt, Who,
+};
 pub use error::{AppError, Code, Fault, InternalError};
 pub use figures::Figures;
 pub use gateway::{Gateway, GatewaySettings, OpenGatewayError, migrate, pending_migrations};
@@ -33,5 +36,6 @@ pub use preference::{Preference, PreferenceAct, PreferenceState, Preferences};
 pub use profile::{ColumnKind, ColumnSpec, LookupKeys, MAX_LOOKUP, ProfileAsk, Pull, PulledPage, ReadyAsk};
 pub use record::{LineOutcome, RecordLine};
 pub use rights::{RightsAsk, RightsKind, RightsRequestView, RightsSubject};
+pub use signal::{OptOutStatus, SignalAnswer, SignalPost};
 pub use system::{SystemClock, SystemEntropy};
 pub use unsubscribe::{UnsubscribeLink, Unsubscribing};

@@ -16,6 +16,7 @@ use store::change::CaptureSubject;
 use crate::error::{AppError, Code, Fault};
 use crate::gateway::Gateway;
 use crate::profile::asked_attributes;
+use crate::signal::opted_out_since;
 use crate::unsubscribe::no_such_link;
 
 /// How a person's choices stand.
@@ -98,7 +99,7 @@ impl Gateway {
             locale: locale(&policy, &standing),
             purposes,
             objected_at: standing.objected_at(),
-            opted_out_at: standing.opted_out_of_sale(),
+            opted_out_at: opted_out_since(&standing, &policy),
             signal_at: standing.gpc_at(),
             limited_at: standing.limited_at(),
         }))

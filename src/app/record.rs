@@ -3,6 +3,7 @@
 use kernel::attribute::{AttributeName, Value};
 use kernel::authz::{Authorized, IngestRecords};
 use kernel::id::ReceiptId;
+use kernel::identifier::{Identifier, IdentifierKind};
 use kernel::ledger::{AttemptRefusal, RefusedAttempt};
 use kernel::policy::ValidPolicy;
 use kernel::regime::Regime;
@@ -25,6 +26,8 @@ pub struct RecordLine {
     pub email: Option<String>,
     /// Customer number.
     pub customer_id: Option<String>,
+    /// The key of a pseudonymous profile, in place of identifiers.
+    pub profile: Option<String>,
     /// The person's region, ISO 3166.
     pub region: Option<String>,
     /// When the source observed the values; now, if it does not say.
@@ -139,7 +142,11 @@ impl Gateway {
     ) -> Result<Ingest, Vec<Fault>> {
         let now = self.now();
         let mut faults = Vec::new();
-        let identifiers = identifiers(line.email.as_deref(), line.customer_id.as_deref(), "/subject", &mut faults);
+        let (email, customer_id) = (line.email.as_deref(), line.customer_id.as_deref());
+        let identifiers = match &line.profile {
+            None => identifiers(email, customer_id, "/subject", &mut faults),
+            Some(key) => profile(key, email.is_some() || customer_id.is_some(), &mut faults),
+        };
         let regime = line.region.as_deref().and_then(|region| {
             Regime::of_region(region).map_err(|_| faults.push(Fault::at("/region", Code::InvalidRegion))).ok()
         });
@@ -171,6 +178,21 @@ impl Gateway {
             regime,
         })
     }
+}
+
+/// The one identifier of a pseudonymous profile: named beside a person's it would be pseudonymous no more.
+fn profile(key: &str, is_named: bool, faults: &mut Vec<Fault>) -> Option<Vec<Identifier>> {
+    if is_named {
+        let detail = "a profile is named by itself; `POST /v1/signals` says whose it is";
+        faults.push(Fault::saying("/subject/profile", Code::InvalidField, detail));
+        return None;
+    }
+    let key = Identifier::parse(IdentifierKind::Profile, key);
+    key.map_err(|error| {
+        faults.push(Fault::saying("/subject/profile", Code::InvalidIdentifier, error.to_string()));
+    })
+    .ok()
+    .map(|key| vec![key])
 }
 
 fn read_attribute(policy: &ValidPolicy, name: &str, json: &Json) -> Result<(AttributeName, Value), Fault> {

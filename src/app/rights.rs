@@ -11,6 +11,7 @@ use kernel::authz::{Authorized, HandleRights, ReadRights};
 use kernel::client::ClientId;
 use kernel::consent::RestrictionGround;
 use kernel::id::{RightsRequestId, SubjectId};
+use kernel::identifier::{Identifier, IdentifierKind};
 use kernel::time::Timestamp;
 use store::change::{
     ClaimIdempotencyKey, CompleteRightsRequest, EraseSubject, IdempotencyClaim, OpenRightsRequest, RightsOutcome,
@@ -19,7 +20,7 @@ use store::query::RightsRequestRow;
 use store::{Change, StoreError};
 
 use crate::consent::{IDEMPOTENCY_MS, Idempotency, identifiers};
-use crate::error::{AppError, Code};
+use crate::error::{AppError, Code, Fault};
 use crate::figures::count;
 use crate::gateway::Gateway;
 
@@ -105,6 +106,8 @@ pub enum RightsSubject {
         /// Customer number.
         customer_id: Option<String>,
     },
+    /// A device or a pseudonymous profile, by the key that a site gave it.
+    Keyed(IdentifierKind, String),
     /// By the gateway's own id.
     Id(SubjectId),
 }
@@ -210,6 +213,13 @@ impl Gateway {
         let (email, customer_id) = match subject {
             RightsSubject::Id(id) => {
                 return Ok(self.inner.store.rows_by_ids(&[id]).await?.first().map(|row| row.id));
+            }
+            RightsSubject::Keyed(kind, key) => {
+                let pointer = format!("/subject/{}", kind.as_str());
+                let key = Identifier::parse(kind, &key).map_err(|error| {
+                    AppError::invalid(Fault::saying(pointer, Code::InvalidIdentifier, error.to_string()))
+                })?;
+                return Ok(self.inner.store.find_by_fingerprint(&self.inner.keyring.fingerprint(&key)).await?);
             }
             RightsSubject::Identified { email, customer_id } => (email, customer_id),
         };

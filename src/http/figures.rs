@@ -93,6 +93,7 @@ fn put_figures(registry: &mut Registry, figures: &Figures) {
             "Withdrawals, objections and opt-outs by the links of mails, and complaints",
             figures.taken_back,
         ),
+        ("signals", "Signals of browsers and consent platforms processed", figures.signals),
         ("records_stored", "Records stored", figures.records_stored),
         ("records_rejected", "Records rejected", figures.records_rejected),
         ("disclosures", "Look-ups and pages disclosed", figures.disclosures),

@@ -1,12 +1,27 @@
 //! The Global Privacy Control signal (W3C GPC §2.1): `Sec-GPC` means something only as the single character `1`.
 
-use actix_web::http::header::HeaderMap;
+use actix_web::http::header::{HeaderMap, HeaderValue};
+
+use super::page::Language;
 
 /// The name of the header.
 pub const HEADER: &str = "sec-gpc";
 
-/// What a person is shown when the signal was processed (11 CCR §7025(c)(6)).
-pub const DISPLAY: &str = "Opt-Out Request Honored";
+/// What a person is shown when the signal was processed (11 CCR §7025(c)(6)), in the regulation's words.
+#[must_use]
+pub const fn display(language: Language) -> &'static str {
+    language.say("Opt-Out Request Honored", "Widerspruch berücksichtigt")
+}
+
+/// What the pages of forms vary by.
+pub(super) const VARY_OF_PAGES: HeaderValue = HeaderValue::from_static("Accept, Accept-Language, Sec-GPC");
+
+/// The same on a page, with what it is the answer to.
+#[must_use]
+pub(super) fn markup(language: Language) -> String {
+    let about = language.say("Global Privacy Control of your browser", "Global Privacy Control Ihres Browsers");
+    format!("<p role=\"status\" id=\"gpc\">{about}: {}</p>\n", display(language))
+}
 
 /// Whether a request carries the signal: in any of its lines, or in any member that a proxy joined into one line.
 #[must_use]
@@ -19,7 +34,7 @@ pub fn is_signalled(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::http::header::{HeaderName, HeaderValue};
+    use actix_web::http::header::HeaderName;
 
     use super::*;
 

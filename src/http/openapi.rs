@@ -23,6 +23,8 @@ use super::{Access, Route, routes};
     paths(
         super::v1::consents::capture::handler,
         super::v1::consents::preflight::handler,
+        super::v1::signals::receive::handler,
+        super::v1::signals::preflight::handler,
         super::forms::show::handler,
         super::forms::submit::handler,
         super::unsubscribe::show::handler,
@@ -39,6 +41,7 @@ use super::{Access, Route, routes};
         super::v1::rights_requests::open::handler,
         super::v1::rights_requests::show::handler,
         super::oauth::token::handler,
+        super::well_known::gpc::handler,
         super::well_known::jwks::handler,
         super::well_known::authorization_server::handler,
         handler,
@@ -125,7 +128,8 @@ fn failures(route: &Route, method: &str, access: Access, has_body: bool) -> Vec<
     }
     match (route.path, method) {
         ("/v1/consents", "post") | ("/forms/{form}", "post") => statuses.extend([403, 409, 410]),
-        ("/v1/consents", "options") => statuses.push(403),
+        ("/v1/signals", "post") => statuses.extend([403, 409]),
+        ("/v1/consents" | "/v1/signals", "options") => statuses.push(403),
         ("/v1/rights-requests", "post") => statuses.extend([404, 409, 410]),
         ("/v1/profiles", "get") => statuses.extend([404, 406, 409]),
         ("/v1/profiles/lookup", "post") => statuses.extend([404, 409]),

@@ -1,16 +1,17 @@
 //! Small plain pages for people whose browser posts a form: no script, no style, a language, a heading, and every text
 //! escaped.
 
-use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, HeaderValue, REFERRER_POLICY};
+use actix_web::{HttpRequest, HttpResponse};
 use app::Code;
 
+use super::negotiate;
 use super::problem::Problem;
 
 /// The languages of the gateway's own words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Language {
+pub enum Language {
     English,
     German,
 }
@@ -22,6 +23,11 @@ impl Language {
             Some(tag) if tag.eq_ignore_ascii_case("de") => Self::German,
             _ => Self::English,
         }
+    }
+
+    /// The language of a person: the one of their form, else the one their browser likes best.
+    pub(super) fn asked(locale: Option<&str>, request: &HttpRequest) -> Self {
+        Self::of(locale.or_else(|| negotiate::language(request, &["en", "de"])).unwrap_or("en"))
     }
 
     /// One of two texts.

@@ -5,4 +5,5 @@ pub mod notices;
 pub mod profiles;
 pub mod records;
 pub mod rights_requests;
+pub mod signals;
 pub mod subject;

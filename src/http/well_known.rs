@@ -1,6 +1,7 @@
 //! What clients find without being told (RFC 8615).
 
 pub mod authorization_server;
+pub mod gpc;
 pub mod jwks;
 
 /// How long these answers may be kept: a new key is published before its first use.

@@ -4,12 +4,16 @@ mod event;
 mod evidence;
 mod repetition;
 mod restriction;
+mod signalled;
 mod standing;
+mod steps;
 
 pub use event::{Assurance, Basis, ConsentEvent, EventKind, Grant};
 pub use evidence::{Action, Evidence, EvidenceFault, MailboxProof, Presentation};
 pub use restriction::RestrictionGround;
+pub use signalled::Arrival;
 pub use standing::{GrantStanding, PurposeStanding, Standing};
+pub use steps::Steps;
 
 #[cfg(test)]
 mod tests;

@@ -414,7 +414,11 @@ fn granted(policy: &ValidPolicy, standing: &Standing, ask: &Ask, now: Timestamp)
     if standing.restricted_at().is_some() {
         return Err(Refusal::Restricted);
     }
-    if purpose.direct_marketing && is_objected(standing, &plan.purpose) {
+    // A device is nobody's profile: its signals are kept for those who are seen with it.
+    if standing.is_of_device() {
+        return Err(Refusal::NotFound);
+    }
+    if is_objected(standing, purpose) {
         return Err(Refusal::Objected);
     }
     let Some(recipient) = plan.recipient_rule.as_deref() else { return Err(Refusal::Recipient) };
@@ -436,11 +440,11 @@ fn granted(policy: &ValidPolicy, standing: &Standing, ask: &Ask, now: Timestamp)
     Ok(granted)
 }
 
-/// An objection stops all direct marketing; only the person's own later, specific grant of a purpose reopens that
-/// purpose.
-fn is_objected(standing: &Standing, purpose: &Purpose) -> bool {
-    standing.objected_at().is_some_and(|objected| {
-        standing.effective(purpose).is_none_or(|grant| {
+/// An objection stops all direct marketing, or the purpose it names; only the person's own later, specific grant of a
+/// purpose reopens that purpose.
+fn is_objected(standing: &Standing, purpose: &PurposeRule) -> bool {
+    standing.objected_to(&purpose.id, purpose.direct_marketing).is_some_and(|objected| {
+        standing.effective(&purpose.id).is_none_or(|grant| {
             grant.captured_at <= objected || grant.assurance() == crate::consent::Assurance::Imported
         })
     })
@@ -463,10 +467,12 @@ impl Case<'_> {
         if matches!(mode, Mode::Allowed) && !self.purpose.sale_or_share {
             return Ok(());
         }
-        let by_parent = self.standing.opted_in_to_sale(true);
+        let by_parent = self.standing.opted_in_to(&self.purpose.id, true);
         let sale_permitted = match (regime.family(), age) {
             (RegimeFamily::UsCa | RegimeFamily::UsOther, ..13) => by_parent,
-            (RegimeFamily::UsCa | RegimeFamily::UsOther, 13..16) => self.standing.opted_in_to_sale(false),
+            (RegimeFamily::UsCa | RegimeFamily::UsOther, 13..16) => {
+                self.standing.opted_in_to(&self.purpose.id, false)
+            }
             _ => true,
         };
         if self.purpose.sale_or_share && !sale_permitted {
@@ -497,7 +503,9 @@ impl Case<'_> {
 
     fn sensitive_use_permitted(&self, regime: Regime) -> bool {
         match regime.family() {
-            RegimeFamily::UsCa => self.purpose.spi_necessary || self.standing.limited_at().is_none(),
+            RegimeFamily::UsCa => {
+                self.purpose.spi_necessary || self.standing.limited_for(&self.purpose.id).is_none()
+            }
             _ if self.purpose.mode(regime) == Mode::Allowed && self.purpose.spi_necessary => true,
             _ => self.grant_in_force(regime).is_ok_and(|grant| grant.grant.explicit),
         }
@@ -522,7 +530,7 @@ impl Case<'_> {
 
     /// A valid grant, or the weaker basis that the mode accepts in its place; and no opt-out of sale besides.
     fn opted_in(&self, regime: Regime, weaker: Option<Mode>) -> Result<(), Refusal> {
-        if self.purpose.sale_or_share && self.standing.opted_out_of_sale().is_some() {
+        if self.purpose.sale_or_share && self.standing.opted_out_of(&self.purpose.id).is_some() {
             return Err(Refusal::OptedOut);
         }
         let refusal = match self.grant_in_force(regime) {
@@ -544,11 +552,18 @@ impl Case<'_> {
     }
 
     fn not_opted_out(&self) -> Result<(), Refusal> {
-        let out_of_sale = self.purpose.sale_or_share && self.standing.opted_out_of_sale().is_some();
+        let (standing, purpose) = (self.standing, &self.purpose.id);
+        let out_of_sale = self.purpose.sale_or_share && standing.opted_out_of(purpose).is_some();
         let limited =
-            self.purpose.sensitive && !self.purpose.spi_necessary && self.standing.limited_at().is_some();
-        let denied = self.standing.denied_at(&self.purpose.id).is_some()
-            && self.standing.effective(&self.purpose.id).is_none();
+            self.purpose.sensitive && !self.purpose.spi_necessary && standing.limited_for(purpose).is_some();
+        let denied = standing.denied_at(purpose).is_some_and(|denied| {
+            if self.purpose.sale_or_share {
+                // A no to a sale is an opt-out: only the two steps lift it (11 CCR §7028(a)).
+                standing.opted_in_at(purpose).is_none_or(|step| step <= denied)
+            } else {
+                standing.effective(purpose).is_none()
+            }
+        });
         if out_of_sale || limited || denied { Err(Refusal::OptedOut) } else { Ok(()) }
     }
 

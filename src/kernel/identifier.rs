@@ -28,11 +28,15 @@ pub enum IdentifierKind {
     Email,
     /// The number or name under which a shop or CRM knows a customer.
     CustomerId,
+    /// The key that a site gave a browser or device.
+    Device,
+    /// The key of a pseudonymous profile.
+    Profile,
 }
 
 impl IdentifierKind {
     /// Every kind.
-    pub const ALL: [Self; 2] = [Self::Email, Self::CustomerId];
+    pub const ALL: [Self; 4] = [Self::Email, Self::CustomerId, Self::Device, Self::Profile];
 
     /// Its stable name.
     #[must_use]
@@ -40,6 +44,8 @@ impl IdentifierKind {
         match self {
             Self::Email => "email",
             Self::CustomerId => "customer_id",
+            Self::Device => "device",
+            Self::Profile => "profile",
         }
     }
 }
@@ -66,6 +72,9 @@ pub enum IdentifierError {
     /// Not a customer number of 1 to 128 characters.
     #[error("not a customer number of 1 to 128 characters")]
     CustomerId,
+    /// Not a key of a device or profile of 1 to 128 visible ASCII characters.
+    #[error("not a key of 1 to 128 visible ASCII characters")]
+    Key,
 }
 
 impl Identifier {
@@ -103,6 +112,18 @@ impl Identifier {
         Ok(Self { kind: IdentifierKind::CustomerId, normalised: text })
     }
 
+    /// Reads the key of a device or of a profile, as it is: a site made it up, and it is compared byte for byte.
+    ///
+    /// # Errors
+    /// When it is empty, longer than 128 bytes or has other characters than visible ASCII ones.
+    fn key(kind: IdentifierKind, text: &str) -> Result<Self, IdentifierError> {
+        if (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            Ok(Self { kind, normalised: text.to_owned() })
+        } else {
+            Err(IdentifierError::Key)
+        }
+    }
+
     /// Reads an identifier of a kind.
     ///
     /// # Errors
@@ -111,6 +132,7 @@ impl Identifier {
         match kind {
             IdentifierKind::Email => Self::email(text),
             IdentifierKind::CustomerId => Self::customer_id(text),
+            IdentifierKind::Device | IdentifierKind::Profile => Self::key(kind, text),
         }
     }
 

@@ -5,6 +5,7 @@
 
 pub mod case;
 pub mod document;
+pub mod signal;
 pub mod validate;
 
 use std::collections::BTreeMap;
@@ -37,6 +38,7 @@ pub struct ValidPolicy {
     pub(crate) recipients: BTreeMap<RecipientId, Arc<RecipientRule>>,
     pub(crate) forms: BTreeMap<FormId, Arc<FormRule>>,
     pub(crate) notices: BTreeMap<NoticeDigest, Arc<NoticeText>>,
+    pub(crate) signals: Vec<signal::SignalRule>,
 }
 
 /// A controller: who answers for the processing.

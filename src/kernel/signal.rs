@@ -11,17 +11,19 @@ pub mod gpp;
 pub mod id_set;
 mod json;
 pub mod meaning;
+pub mod received;
 pub mod tcf;
 pub mod us;
 pub mod us_privacy;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use error::{SignalError, SignalFault};
 pub use gpp::{Content, GppString, Opacity, Section, SectionId};
 pub use id_set::{IdSet, SmallSet};
 pub use meaning::SignalMeaning;
+pub use received::{ReadSignal, ReceivedSignal, SignalDigest, SignalPart, SignalScope};
 pub use tcf::TcString;
 pub use us::{UsField, UsSection, UsValue};
 pub use us_privacy::UsPrivacy;

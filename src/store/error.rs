@@ -15,6 +15,9 @@ pub enum StoreError {
     /// A name or key is taken. Trying again does not help.
     #[error("it is there already")]
     Conflict,
+    /// The second step of an opt-in names no first one that waits for it (11 CCR §7028(a)).
+    #[error("there is no first step to confirm")]
+    NoFirstStep,
     /// Other writers were first, again and again. It may be tried later.
     #[error("the store is busy")]
     Busy,

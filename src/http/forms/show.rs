@@ -5,16 +5,17 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
+use actix_web::http::header::VARY;
 use actix_web::{HttpRequest, HttpResponse, web};
 use app::{Code, Gateway};
 use kernel::attribute::{AttributeName, AttributeType};
 use kernel::policy::{FormRule, NoticeText, ValidPolicy};
 
 use super::{PURPOSE, rule};
-use crate::http::negotiate;
 use crate::http::page::{self, Language, escape};
 use crate::http::problem::Problem;
 use crate::http::query::Query;
+use crate::http::{gpc, negotiate};
 
 /// Shows a form.
 #[utoipa::path(
@@ -34,13 +35,18 @@ pub async fn handler(gateway: web::Data<Gateway>, request: HttpRequest) -> Resul
     let query = Query::of(&request, &["locale"])?;
     let policy = gateway.policy();
     let notice = notice(&policy, &rule, query.get("locale"), &request)?;
-    let main = markup(&policy, &rule, &notice);
-    Ok(page::respond(
+    let mut main = markup(&policy, &rule, &notice);
+    if gpc::is_signalled(request.headers()) {
+        main.push_str(&gpc::markup(Language::of(&notice.locale)));
+    }
+    let mut page = page::respond(
         StatusCode::OK,
         (&notice.locale, rule.title.in_locale(&notice.locale)),
         &main,
         rule.return_url.as_deref(),
-    ))
+    );
+    page.headers_mut().insert(VARY, gpc::VARY_OF_PAGES);
+    Ok(page)
 }
 
 /// The form's notice in the language asked for, or the best there is.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::LOCATION;
+use actix_web::http::header::{LOCATION, VARY};
 use actix_web::{HttpRequest, HttpResponse, web};
 use app::{Choice, ChoiceKind, Code, ConsentPost, Fault, Gateway, Receipt, Who};
 use bytes::Bytes;
@@ -56,12 +56,14 @@ pub async fn handler(
 ) -> Result<HttpResponse, Problem> {
     let mut locale = negotiate::language(&request, &["en", "de"]).unwrap_or("en").to_owned();
     let result = submit(&by, &gateway, &request, payload, &mut locale).await;
-    match (result, negotiate::prefers_html(&request)) {
-        (Ok((receipt, return_url)), true) => Ok(thanks(&receipt, return_url.as_deref(), &locale)),
-        (Ok((receipt, _)), false) => Ok(ReceiptBody::respond(receipt)),
-        (Err(problem), true) => Ok(page::problem(&problem, &locale)),
-        (Err(problem), false) => Err(problem),
-    }
+    let mut response = match (result, negotiate::prefers_html(&request)) {
+        (Ok((receipt, return_url)), true) => thanks(&receipt, return_url.as_deref(), &locale),
+        (Ok((receipt, _)), false) => ReceiptBody::respond(receipt, Language::of(&locale)),
+        (Err(problem), true) => page::problem(&problem, &locale),
+        (Err(problem), false) => return Err(problem),
+    };
+    response.headers_mut().insert(VARY, gpc::VARY_OF_PAGES);
+    Ok(response)
 }
 
 async fn submit(
@@ -173,7 +175,7 @@ impl Inputs {
                     continue;
                 }
             };
-            choices.push(Choice { purpose: purpose.to_string(), choice, explicit: false });
+            choices.push(Choice { purpose: purpose.to_string(), choice, explicit: false, step: None });
         }
         let others: Vec<String> = self.0.keys().filter(|name| name.starts_with(PURPOSE)).cloned().collect();
         for name in others {
@@ -228,7 +230,7 @@ fn thanks(receipt: &Receipt, return_url: Option<&str>, locale: &str) -> HttpResp
         main.insert_str(0, &format!("<p>{next}</p>\n"));
     }
     if receipt.gpc_processed {
-        main.push_str(&format!("<p>{}</p>\n", gpc::DISPLAY));
+        main.push_str(&gpc::markup(language));
     }
     page::respond(StatusCode::CREATED, (language.tag(), language.say("Thank you", "Danke")), &main, None)
 }

@@ -115,7 +115,7 @@ fn put_whole(main: &mut String, language: Language, preferences: &Preferences) {
             since(language, at),
         );
         let outcome = if honoured(preferences) {
-            gpc::DISPLAY
+            gpc::display(language)
         } else {
             language.say(
                 "You agreed to sale and sharing again afterwards",

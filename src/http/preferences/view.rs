@@ -93,7 +93,7 @@ impl PreferencesBody {
             opted_out: preferences.opted_out_at.into(),
             limited: preferences.limited_at.into(),
             gpc_processed: preferences.signal_at.into(),
-            gpc_display: honoured(preferences).then_some(gpc::DISPLAY),
+            gpc_display: honoured(preferences).then_some(gpc::display(language)),
         }
     }
 }

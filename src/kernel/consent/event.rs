@@ -4,10 +4,11 @@ use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use crate::controller::ControllerId;
-use crate::id::ImportId;
+use crate::id::{ImportId, ReceiptId};
 use crate::notice::NoticeDigest;
 use crate::purpose::Purpose;
 use crate::regime::{Regime, RegimeSource};
+use crate::signal::{ReceivedSignal, SignalScope};
 use crate::source::SourceId;
 use crate::subject::Birth;
 use crate::time::Timestamp;
@@ -81,6 +82,9 @@ pub enum EventKind {
     /// A birth year or date became known.
     #[n(21)]
     BirthDeclared = 21,
+    /// A GPP or TC string arrived. Kept as it was sent; what it takes away are events of their own.
+    #[n(30)]
+    SignalReceived = 30,
 }
 
 impl EventKind {
@@ -217,6 +221,15 @@ pub struct ConsentEvent {
     /// Of [`EventKind::RegimeDeclared`]: how the regime is known. Histories of old do not say.
     #[n(12)]
     pub regime_source: Option<RegimeSource>,
+    /// Of the two steps of an opt-in: the receipt of the first one, which the second one confirms (11 CCR §7028(a)).
+    #[n(16)]
+    pub step: Option<ReceiptId>,
+    /// Of an event that comes of a signal: what the signal was tied to. `None`: the person said it.
+    #[n(17)]
+    pub scope: Option<SignalScope>,
+    /// Of [`EventKind::SignalReceived`]: what was received, byte for byte.
+    #[n(18)]
+    pub signal: Option<ReceivedSignal>,
 }
 
 /// What proves an event that was recorded elsewhere and imported (GDPR Art. 7(1)). Sealed at rest with the event.
@@ -270,6 +283,9 @@ impl ConsentEvent {
             source: None,
             imported: None,
             regime_source: None,
+            step: None,
+            scope: None,
+            signal: None,
         }
     }
 }

@@ -15,10 +15,19 @@ impl Standing {
                 self.denied_at(purpose).is_some_and(|denied| self.is_quiet_since(purpose, denied))
             }
             (EventKind::Withdrawn, None) => self.withdrawn_all_at().is_some_and(|all| self.all_quiet_since(all)),
-            (EventKind::Objected, _) => self.objected_at().is_some_and(|objected| self.all_quiet_since(objected)),
+            (EventKind::Objected, None) => {
+                self.objected_at().is_some_and(|objected| self.all_quiet_since(objected))
+            }
             // A signal opts out, too; a request of the person's own is more than that and is kept.
-            (EventKind::OptOutSaleShare, _) => self.opted_out_of_sale().is_some() && self.gpc_at().is_none(),
-            (EventKind::LimitSpi, _) => self.limited_at().is_some(),
+            (EventKind::OptOutSaleShare, None) => {
+                self.opted_out_of_sale().is_some()
+                    && self.gpc_at().is_none()
+                    && self.purposes().all(|(purpose, _)| self.opted_out_of(purpose).is_some())
+            }
+            (EventKind::LimitSpi, _) => {
+                self.limited_at().is_some()
+                    && self.purposes().all(|(purpose, _)| self.limited_for(purpose).is_some())
+            }
             _ => false,
         }
     }

@@ -7,9 +7,11 @@
 use minicbor::{Decode, Encode};
 
 use super::event::{Assurance, ConsentEvent, EventKind, Grant};
+use super::steps::Steps;
 use crate::controller::ControllerId;
 use crate::purpose::Purpose;
 use crate::regime::{Regime, RegimeSource};
+use crate::signal::{SignalDigest, SignalScope};
 use crate::subject::{Birth, SubjectId};
 use crate::time::Timestamp;
 
@@ -57,6 +59,15 @@ pub struct PurposeStanding {
     /// When a parent last authorised.
     #[n(7)]
     pub parent_authorised_at: Option<Timestamp>,
+    /// When the latest objection to this purpose alone was received.
+    #[n(12)]
+    pub objected_at: Option<Timestamp>,
+    /// When the latest opt-out of this purpose alone was received.
+    #[n(13)]
+    pub opted_out_at: Option<Timestamp>,
+    /// The opt-ins in two steps to this purpose alone.
+    #[n(14)]
+    pub steps: Option<Steps>,
 }
 
 impl PurposeStanding {
@@ -94,14 +105,7 @@ struct Facts {
     gpc_first_at: Option<Timestamp>,
     #[n(8)]
     limited_at: Option<Timestamp>,
-    #[n(9)]
-    step_1_at: Option<Timestamp>,
-    #[n(10)]
-    step_2_own_at: Option<Timestamp>,
-    #[n(11)]
-    step_2_parent_at: Option<Timestamp>,
-    #[n(12)]
-    step_2_conflict_at: Option<Timestamp>,
+    // 9 to 12 were the steps of an opt-in, without their receipts.
     #[n(13)]
     birth: Option<Birth>,
     #[n(14)]
@@ -115,6 +119,15 @@ struct Facts {
     /// The regimes that were assumed and never declared.
     #[n(18)]
     assumed: Option<Vec<Regime>>,
+    /// The opt-ins in two steps to sale and sharing as a whole.
+    #[n(24)]
+    steps: Option<Steps>,
+    /// The latest signal string, to recognise it when it is only sent again.
+    #[n(25)]
+    last_signal: Option<SignalDigest>,
+    /// When a device became known that no person is known of.
+    #[n(26)]
+    device_since: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -157,16 +170,26 @@ impl Standing {
     pub fn apply(&mut self, event: &ConsentEvent) {
         let received = event.received_at;
         self.facts.events = self.facts.events.max(event.sequence.saturating_add(1));
+        if event.scope == Some(SignalScope::Device) {
+            earlier(&mut self.facts.device_since, received);
+        }
+        if let Some(signal) = &event.signal {
+            self.facts.last_signal = Some(signal.digest());
+        }
         match event.kind {
-            EventKind::Objected => later(&mut self.facts.objected_at, received),
+            EventKind::Objected if event.purpose.is_none() => later(&mut self.facts.objected_at, received),
             EventKind::Restricted => later(&mut self.facts.restricted_at, received),
             EventKind::RestrictionLifted => later(&mut self.facts.lifted_at, received),
-            EventKind::OptOutSaleShare => later(&mut self.facts.opted_out_at, received),
+            EventKind::OptOutSaleShare if event.purpose.is_none() => later(&mut self.facts.opted_out_at, received),
             EventKind::SignalGpc => earlier(&mut self.facts.gpc_first_at, received),
             EventKind::LimitSpi => later(&mut self.facts.limited_at, received),
             EventKind::Erased => later(&mut self.facts.erased_at, received),
-            EventKind::OptInStep1 => later(&mut self.facts.step_1_at, event.captured_at),
-            EventKind::OptInStep2 => self.apply_step_2(event),
+            EventKind::OptInStep1 if event.purpose.is_none() => {
+                self.facts.steps.get_or_insert_default().begin(event);
+            }
+            EventKind::OptInStep2 if event.purpose.is_none() => {
+                self.facts.steps.get_or_insert_default().confirm(event);
+            }
             EventKind::RegimeDeclared => self.apply_regime(event),
             EventKind::BirthDeclared => self.apply_birth(event),
             EventKind::ParentAuthorised if event.purpose.is_none() => {
@@ -174,6 +197,8 @@ impl Standing {
             }
             // The decision computes both at the read; the events are history.
             EventKind::Expired | EventKind::AgeAttained => {}
+            // What a string takes away are events of their own.
+            EventKind::SignalReceived => {}
             EventKind::GrantRequested
             | EventKind::GrantConfirmed
             | EventKind::GrantInvalid
@@ -181,6 +206,10 @@ impl Standing {
             | EventKind::ImpliedBasis
             | EventKind::Refused
             | EventKind::Withdrawn
+            | EventKind::Objected
+            | EventKind::OptOutSaleShare
+            | EventKind::OptInStep1
+            | EventKind::OptInStep2
             | EventKind::ParentAuthorised => self.apply_to_purpose(event),
         }
     }
@@ -205,23 +234,6 @@ impl Standing {
                 self.facts.purposes.insert(at, NamedPurpose { purpose: purpose.clone(), standing });
             }
         }
-    }
-
-    fn apply_step_2(&mut self, event: &ConsentEvent) {
-        // A second step without its first has no effect (11 CCR §7028(a)).
-        if self.facts.step_1_at.is_none_or(|first| first > event.captured_at) {
-            return;
-        }
-        if event.by_parent {
-            later(&mut self.facts.step_2_parent_at, event.captured_at);
-        } else {
-            later(&mut self.facts.step_2_own_at, event.captured_at);
-        }
-        if event.conflict_notice {
-            later(&mut self.facts.step_2_conflict_at, event.captured_at);
-        }
-        // The first step is used up: the next opt-in needs its own.
-        self.facts.step_1_at = None;
     }
 
     fn apply_regime(&mut self, event: &ConsentEvent) {
@@ -351,26 +363,103 @@ impl Standing {
         self.facts.gpc_first_at
     }
 
-    /// Whether sale and sharing are opted out of: an opt-out that no later two-step opt-in lifted, or a signal that
-    /// no later two-step opt-in with a notice of the conflict overrides. A signal that merely stops being sent
-    /// changes nothing (11 CCR §7025(c)(3), (5), §7028).
+    /// Since when sale and sharing as a whole are opted out of: by an opt-out that no later two-step opt-in lifted, or
+    /// by a signal that no later two-step opt-in with a notice of the conflict overrides. A signal that merely stops
+    /// being sent changes nothing (11 CCR §7025(c)(3), (5), §7028).
     #[must_use]
     pub fn opted_out_of_sale(&self) -> Option<Timestamp> {
-        let facts = &self.facts;
-        let opted_in = facts.step_2_own_at.max(facts.step_2_parent_at);
-        let by_request = facts.opted_out_at.filter(|out| opted_in.is_none_or(|step| step <= *out));
-        let by_signal = facts.gpc_first_at.filter(|gpc| facts.step_2_conflict_at.is_none_or(|step| step <= *gpc));
+        self.opted_out(self.facts.opted_out_at, &[self.facts.steps])
+    }
+
+    /// As [`Standing::opted_out_of_sale`], for one purpose: what was said of it alone counts besides.
+    #[must_use]
+    pub fn opted_out_of(&self, purpose: &Purpose) -> Option<Timestamp> {
+        let known = self.purpose(purpose);
+        let out = self.facts.opted_out_at.max(known.and_then(|known| known.opted_out_at));
+        self.opted_out(out, &self.steps_to(purpose))
+    }
+
+    fn opted_out(&self, out: Option<Timestamp>, steps: &[Option<Steps>]) -> Option<Timestamp> {
+        let steps = || steps.iter().flatten();
+        let opted_in = steps().filter_map(Steps::latest_at).max();
+        let told = steps().filter_map(Steps::told_of_conflict_at).max();
+        let by_request = out.filter(|out| opted_in.is_none_or(|step| step <= *out));
+        // Whoever opts out again has taken the opt-in back that overrode the signal.
+        let overridden = |gpc: Timestamp| told.is_some_and(|told| told > gpc && out.is_none_or(|out| told > out));
+        let by_signal = self.facts.gpc_first_at.filter(|gpc| !overridden(*gpc));
         match (by_request, by_signal) {
             (Some(request), Some(signal)) => Some(request.min(signal)),
             (request, signal) => request.or(signal),
         }
     }
 
-    /// Whether the person opted in to sale and sharing in two steps, by themself or by a parent, after any opt-out.
+    fn steps_to(&self, purpose: &Purpose) -> [Option<Steps>; 2] {
+        [self.facts.steps, self.purpose(purpose).and_then(|known| known.steps)]
+    }
+
+    /// When the person opted in to a purpose in two steps, themself or by a parent.
     #[must_use]
-    pub fn opted_in_to_sale(&self, by_parent: bool) -> bool {
-        let step = if by_parent { self.facts.step_2_parent_at } else { self.facts.step_2_own_at };
-        step.is_some() && self.opted_out_of_sale().is_none()
+    pub fn opted_in_at(&self, purpose: &Purpose) -> Option<Timestamp> {
+        self.steps_to(purpose).iter().flatten().filter_map(Steps::latest_at).max()
+    }
+
+    /// Whether the person opted in to a purpose in two steps, by themself or by a parent, after any opt-out.
+    #[must_use]
+    pub fn opted_in_to(&self, purpose: &Purpose, by_parent: bool) -> bool {
+        self.steps_to(purpose).iter().flatten().any(|steps| steps.opted_in_at(by_parent).is_some())
+            && self.opted_out_of(purpose).is_none()
+    }
+
+    /// Whether a second step confirms the first one that waits for it.
+    #[must_use]
+    pub fn awaits(&self, second: &ConsentEvent) -> bool {
+        let steps = match &second.purpose {
+            Some(purpose) => self.purpose(purpose).and_then(|known| known.steps),
+            None => self.facts.steps,
+        };
+        steps.is_some_and(|steps| steps.is_confirmed_by(second))
+    }
+
+    /// Since when the use of sensitive information is limited for a purpose: an opt-in in two steps to that purpose
+    /// lifts the limit for it alone.
+    #[must_use]
+    pub fn limited_for(&self, purpose: &Purpose) -> Option<Timestamp> {
+        let opted_in = self.purpose(purpose).and_then(|known| known.steps).and_then(|steps| steps.latest_at());
+        self.facts.limited_at.filter(|limited| opted_in.is_none_or(|step| step <= *limited))
+    }
+
+    /// When the person objected to a purpose, by its name or as direct marketing. Only a purpose that is direct
+    /// marketing is concerned by the latter; a later opt-in in two steps takes the former back.
+    #[must_use]
+    pub fn objected_to(&self, purpose: &Purpose, direct_marketing: bool) -> Option<Timestamp> {
+        let opted_in = self.opted_in_at(purpose);
+        let by_name = self.purpose(purpose).and_then(|known| known.objected_at);
+        let by_name = by_name.filter(|objected| opted_in.is_none_or(|step| step <= *objected));
+        by_name.max(self.facts.objected_at.filter(|_| direct_marketing))
+    }
+
+    /// When sale and sharing as a whole were last opted out of by request, whether or not it still holds.
+    #[must_use]
+    pub(super) const fn opt_out_at(&self) -> Option<Timestamp> {
+        self.facts.opted_out_at
+    }
+
+    /// When the person last opted in to sale and sharing as a whole.
+    #[must_use]
+    pub(super) fn opted_in_as_a_whole_at(&self) -> Option<Timestamp> {
+        self.facts.steps.and_then(|steps| steps.latest_at())
+    }
+
+    /// The latest signal string that was received.
+    #[must_use]
+    pub const fn last_signal(&self) -> Option<SignalDigest> {
+        self.facts.last_signal
+    }
+
+    /// Whether this is a device's standing, of which no person is known: nothing is ever disclosed of it.
+    #[must_use]
+    pub const fn is_of_device(&self) -> bool {
+        self.facts.device_since.is_some()
     }
 
     /// What is known of the birth date.
@@ -417,6 +506,10 @@ fn apply_purpose_event(standing: &mut PurposeStanding, event: &ConsentEvent) {
         EventKind::Refused => later(&mut standing.refused_at, received),
         EventKind::Withdrawn => later(&mut standing.withdrawn_at, received),
         EventKind::ParentAuthorised => later(&mut standing.parent_authorised_at, received),
+        EventKind::Objected => later(&mut standing.objected_at, received),
+        EventKind::OptOutSaleShare => later(&mut standing.opted_out_at, received),
+        EventKind::OptInStep1 => standing.steps.get_or_insert_default().begin(event),
+        EventKind::OptInStep2 => standing.steps.get_or_insert_default().confirm(event),
         _ => {}
     }
 }

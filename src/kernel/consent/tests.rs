@@ -4,6 +4,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::id::ReceiptId;
 use crate::regime::RegimeSource;
 use crate::subject::SubjectId;
 use crate::time::Timestamp;
@@ -80,7 +81,9 @@ proptest! {
         prop_assert_eq!(is_effective(&a), is_effective(&b));
         prop_assert_eq!(a.restricted_at(), b.restricted_at());
         prop_assert_eq!(a.opted_out_of_sale(), b.opted_out_of_sale());
-        prop_assert_eq!(a.objected_at(), b.objected_at());
+        let mail = "mail".parse().unwrap();
+        prop_assert_eq!(a.opted_out_of(&mail), b.opted_out_of(&mail));
+        prop_assert_eq!(a.objected_to(&mail, true), b.objected_to(&mail, true));
         prop_assert_eq!(a.denied_at(&"mail".parse().unwrap()), b.denied_at(&"mail".parse().unwrap()));
     }
 
@@ -148,8 +151,51 @@ fn sta_24_a_signal_holds_until_a_two_step_opt_in_that_told_of_the_conflict() {
     let mut told = step(EventKind::OptInStep2, 7);
     told.conflict_notice = true;
     let again = step(EventKind::SignalGpc, 9);
-    let told = [gpc, step(EventKind::OptInStep1, 6), told, again];
+    let mut told = vec![gpc, step(EventKind::OptInStep1, 6), told, again];
     assert!(Standing::fold(SUBJECT, &told).opted_out_of_sale().is_none());
+    // Who opts out again needs the notice of the conflict again.
+    told.extend([
+        step(EventKind::OptOutSaleShare, 10),
+        step(EventKind::OptInStep1, 11),
+        step(EventKind::OptInStep2, 12),
+    ]);
+    assert!(Standing::fold(SUBJECT, &told).opted_out_of_sale().is_some());
+}
+
+#[test]
+fn sta_32_a_second_step_counts_only_for_the_first_one_whose_receipt_it_names() {
+    let step = |kind, time, receipt: u8| ConsentEvent {
+        step: Some(ReceiptId::from_bytes([receipt; 16])),
+        ..ConsentEvent::new(kind, Some("mail".parse().unwrap()), at(time), at(time))
+    };
+    let mail = "mail".parse().unwrap();
+    let opted_in = |second: &ConsentEvent| {
+        let first = step(EventKind::OptInStep1, 2, 7);
+        let events = [event(EventKind::OptOutSaleShare, 1, 1), first];
+        assert!(Standing::fold(SUBJECT, &events).opted_out_of(&mail).is_some());
+        let waits = Standing::fold(SUBJECT, &events).awaits(second);
+        let standing = Standing::fold(SUBJECT, events.iter().chain([second]));
+        assert_eq!(waits, standing.opted_in_to(&mail, false));
+        // The step is about one purpose: another one that was opted out of as a whole stays so.
+        assert!(!standing.opted_in_to(&"other".parse().unwrap(), false));
+        waits
+    };
+    assert!(opted_in(&step(EventKind::OptInStep2, 3, 7)));
+    assert!(!opted_in(&step(EventKind::OptInStep2, 3, 8)));
+    assert!(!opted_in(&step(EventKind::OptInStep2, 1, 7)));
+    assert!(!opted_in(&ConsentEvent { step: None, ..step(EventKind::OptInStep2, 3, 7) }));
+    assert!(!opted_in(&ConsentEvent { purpose: None, ..step(EventKind::OptInStep2, 3, 7) }));
+}
+
+#[test]
+fn sta_36_a_limit_is_lifted_for_the_purpose_that_was_opted_in_to() {
+    let step = |kind, time| event(kind, time, time);
+    let mut limit = step(EventKind::LimitSpi, 1);
+    limit.purpose = None;
+    let events = [limit, step(EventKind::OptInStep1, 2), step(EventKind::OptInStep2, 3)];
+    let standing = Standing::fold(SUBJECT, &events);
+    assert!(standing.limited_for(&"mail".parse().unwrap()).is_none());
+    assert!(standing.limited_for(&"other".parse().unwrap()).is_some() && standing.limited_at().is_some());
 }
 
 #[test]

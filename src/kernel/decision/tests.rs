@@ -7,7 +7,9 @@ use std::sync::Arc;
 use super::*;
 use crate::attribute::{AttributeType, SensitiveTag};
 use crate::consent::{Assurance, ConsentEvent, EventKind, Grant};
+use crate::id::ReceiptId;
 use crate::policy::{AttributeRule, NoticeText, PolicyVersion};
+use crate::signal::SignalScope;
 use crate::subject::Birth;
 use crate::time::Months;
 use crate::title::Title;
@@ -142,6 +144,7 @@ fn policy(random: &mut Random) -> ValidPolicy {
         recipients,
         forms: BTreeMap::new(),
         notices: NOTICES.iter().map(|(text, recipients)| notice(text, recipients)).collect(),
+        signals: Vec::new(),
     }
 }
 
@@ -223,11 +226,22 @@ fn history(random: &mut Random) -> Vec<ConsentEvent> {
                 | EventKind::AgeAttained
         );
         let none_named = kind == EventKind::Withdrawn && random.one_in(6);
-        let purpose = (!personal && !none_named).then(|| name(random.pick(&PURPOSES[..4])));
+        let of_one = matches!(
+            kind,
+            EventKind::Objected | EventKind::OptOutSaleShare | EventKind::OptInStep1 | EventKind::OptInStep2
+        );
+        let named = if of_one { random.one_in(2) } else { !personal && !none_named };
+        let purpose = named.then(|| name(random.pick(&PURPOSES[..4])));
         let late = if random.one_in(5) { i64::try_from(random.below(60)).unwrap() * DAY } else { 0 };
         let mut event = ConsentEvent::new(kind, purpose, at(received - late), at(received));
         event.by_parent = random.one_in(3);
         event.conflict_notice = random.one_in(2);
+        if matches!(kind, EventKind::OptInStep1 | EventKind::OptInStep2) && random.one_in(4) {
+            event.step = Some(ReceiptId::from_bytes([1; 16]));
+        }
+        if random.one_in(60) {
+            event.scope = Some(random.pick(&[SignalScope::Device, SignalScope::Profile, SignalScope::Consumer]));
+        }
         if matches!(kind, EventKind::GrantConfirmed | EventKind::SoftOptInBasis | EventKind::ImpliedBasis) {
             // Mostly a notice that names everybody; at times another, one that nobody knows any more, or none.
             let shown = random.pick(&["all", "all", "all", "all", "all", "all", "house", "nobody", "lost", ""]);
@@ -340,16 +354,22 @@ mod naive {
             regimes
         }
 
-        /// Second steps that had their first, in order: when, by a parent, with a notice of the conflict.
-        fn second_steps(&self) -> Vec<(Timestamp, bool, bool)> {
-            let mut open: Option<Timestamp> = None;
+        /// Second steps to a purpose, or to sale and sharing as a whole, that had their first, in order: when, by a
+        /// parent, with a notice of the conflict.
+        fn second_steps_of(&self, purpose: Option<&str>) -> Vec<(Timestamp, bool, bool)> {
+            let mut open: Option<(Timestamp, Option<ReceiptId>)> = None;
             let mut steps = Vec::new();
-            for event in self.events {
+            for event in self.events.iter().filter(|event| event.purpose.as_ref().map(Purpose::as_str) == purpose)
+            {
                 match event.kind {
-                    EventKind::OptInStep1 => {
-                        open = Some(open.map_or(event.captured_at, |known| known.max(event.captured_at)));
+                    EventKind::OptInStep1 if open.is_none_or(|(known, _)| known <= event.captured_at) => {
+                        open = Some((event.captured_at, event.step));
                     }
-                    EventKind::OptInStep2 if open.is_some_and(|first| first <= event.captured_at) => {
+                    EventKind::OptInStep2
+                        if open.is_some_and(|(first, receipt)| {
+                            first <= event.captured_at && receipt == event.step
+                        }) =>
+                    {
                         steps.push((event.captured_at, event.by_parent, event.conflict_notice));
                         open = None;
                     }
@@ -359,18 +379,34 @@ mod naive {
             steps
         }
 
+        fn second_steps(&self) -> Vec<(Timestamp, bool, bool)> {
+            [None, Some(self.purpose)].into_iter().flat_map(|purpose| self.second_steps_of(purpose)).collect()
+        }
+
+        /// Events of a kind that name this purpose or none.
+        fn reaching(&self, kind: EventKind) -> impl Iterator<Item = &ConsentEvent> {
+            self.of(kind).filter(|event| event.purpose.as_ref().is_none_or(|p| p.as_str() == self.purpose))
+        }
+
         fn out_of_sale(&self) -> bool {
             let steps = self.second_steps();
-            let asked = max(self.of(EventKind::OptOutSaleShare).map(|event| event.received_at));
+            let asked = max(self.reaching(EventKind::OptOutSaleShare).map(|event| event.received_at));
             let by_request = asked.is_some_and(|out| !steps.iter().any(|(step, _, _)| *step > out));
             let signal = self.of(EventKind::SignalGpc).map(|event| event.received_at).min();
-            let by_signal =
-                signal.is_some_and(|gpc| !steps.iter().any(|(step, _, conflict)| *conflict && *step > gpc));
+            let by_signal = signal.is_some_and(|gpc| {
+                !steps.iter().any(|(step, _, told)| *told && *step > gpc && asked.is_none_or(|out| *step > out))
+            });
             by_request || by_signal
         }
 
         fn in_to_sale(&self, parent: bool) -> bool {
             !self.out_of_sale() && self.second_steps().iter().any(|(_, by_parent, _)| *by_parent == parent)
+        }
+
+        fn is_limited(&self) -> bool {
+            let limited = max(self.of(EventKind::LimitSpi).map(|event| event.received_at));
+            let steps = self.second_steps_of(Some(self.purpose));
+            limited.is_some_and(|limited| !steps.iter().any(|(step, _, _)| *step > limited))
         }
 
         /// Whether the notice of a grant named who asks now.
@@ -448,9 +484,19 @@ mod naive {
             if restricted.is_some() && lifted <= restricted {
                 return Err(Refusal::Restricted);
             }
-            if let (true, Some(objected)) =
-                (rule.direct_marketing, max(self.of(EventKind::Objected).map(|event| event.received_at)))
-            {
+            if self.events.iter().any(|event| event.scope == Some(SignalScope::Device)) {
+                return Err(Refusal::NotFound);
+            }
+            let steps = self.second_steps();
+            let taken_back = |at: Timestamp| steps.iter().any(|(step, _, _)| *step > at);
+            let objections = self
+                .reaching(EventKind::Objected)
+                .filter(|event| match event.purpose {
+                    Some(_) => !taken_back(event.received_at),
+                    None => rule.direct_marketing,
+                })
+                .map(|event| event.received_at);
+            if let Some(objected) = max(objections) {
                 let reopened = self.effective().is_some_and(|grant| {
                     grant.captured_at > objected && grant.grant.as_ref().unwrap().assurance != Assurance::Imported
                 });
@@ -481,7 +527,7 @@ mod naive {
             self.minors(rule, &regimes)?;
             if rule.sensitive || allowed.iter().any(|attribute| attribute.tag.is_some()) {
                 let fine = regimes.iter().all(|regime| match regime {
-                    Regime::UsCa => rule.spi_necessary || self.of(EventKind::LimitSpi).next().is_none(),
+                    Regime::UsCa => rule.spi_necessary || !self.is_limited(),
                     _ if rule.spi_necessary && rule.mode(*regime) == Mode::Allowed => true,
                     _ => self.given(*regime).is_ok_and(|grant| grant.explicit),
                 });
@@ -530,11 +576,16 @@ mod naive {
             let out = rule.sale_or_share && self.out_of_sale();
             match rule.mode(regime) {
                 Mode::Forbidden => Err(Refusal::Forbidden),
-                Mode::Allowed => Ok(()),
-                Mode::OptOut => {
-                    let limited =
-                        rule.sensitive && !rule.spi_necessary && self.of(EventKind::LimitSpi).next().is_some();
-                    let denied = self.denied().is_some() && self.effective().is_none();
+                Mode::Allowed if !rule.direct_marketing => Ok(()),
+                Mode::Allowed | Mode::OptOut => {
+                    let limited = rule.sensitive && !rule.spi_necessary && self.is_limited();
+                    let denied = self.denied().is_some_and(|denied| {
+                        if rule.sale_or_share {
+                            !self.second_steps().iter().any(|(step, _, _)| *step > denied)
+                        } else {
+                            self.effective().is_none()
+                        }
+                    });
                     if out || limited || denied { Err(Refusal::OptedOut) } else { Ok(()) }
                 }
                 _ if out => Err(Refusal::OptedOut),
@@ -593,6 +644,7 @@ fn the_decision_agrees_with_a_naive_reading_of_the_law() {
     // A generator that never reaches a rule tests nothing.
     for outcome in [
         "permit",
+        "not_found",
         "restricted",
         "objected",
         "minimisation",

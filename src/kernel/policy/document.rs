@@ -25,6 +25,8 @@ use crate::recipient::{RecipientId, RecipientRole};
 use crate::regime::Regime;
 use crate::title::Title;
 
+use super::signal::{SignalEffect, SignalRuleId, SignalSource, SignalWord};
+
 /// The most bytes one document may have.
 pub const MAX_DOCUMENT_BYTES: usize = 1 << 20;
 /// The most documents a policy may have.
@@ -124,6 +126,7 @@ pub(super) enum Kind {
     Attributes,
     Recipients,
     Forms,
+    Signals,
     Notice,
     Cases,
 }
@@ -140,6 +143,9 @@ impl Kind {
     pub(super) fn of(path: &str) -> Option<Self> {
         if let Some((kind, _)) = Self::REQUIRED.iter().find(|(_, required)| *required == path) {
             return Some(*kind);
+        }
+        if path == "signals.toml" {
+            return Some(Self::Signals);
         }
         let (folder, file) = path.split_once('/')?;
         let stem = file.strip_suffix(".toml")?;
@@ -406,6 +412,22 @@ pub(super) enum DefaultState {
     Checked,
 }
 
+/// `[[signal]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SignalDocument {
+    pub(super) id: Placed<SignalRuleId>,
+    pub(super) source: Placed<SignalSource>,
+    pub(super) says: Option<Vec<Spanned<SignalWord>>>,
+    pub(super) sections: Option<Vec<Spanned<String>>>,
+    pub(super) without_consent: Option<Vec<Spanned<u8>>>,
+    pub(super) vendor: Placed<u16>,
+    pub(super) regimes: Option<Vec<Spanned<String>>>,
+    pub(super) effect: Placed<SignalEffect>,
+    pub(super) purposes: Names<Purpose>,
+    pub(super) because: Placed<String>,
+}
+
 /// A file under `notices/`: one version of one notice.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -448,6 +470,9 @@ pub(super) struct Documents<'a> {
     pub(super) recipients: Tables<'a, RecipientDocument>,
     pub(super) forms: Tables<'a, FormDocument>,
     pub(super) notices: Tables<'a, NoticeDocument>,
+    pub(super) signals: Tables<'a, SignalDocument>,
+    /// The document about signals; a policy may have none.
+    pub(super) signal_source: Option<&'a PolicySource>,
     /// Whether a document could not be read at all: references into it cannot be judged.
     pub(super) is_torn: bool,
 }
@@ -502,6 +527,10 @@ impl<'a> Documents<'a> {
             Kind::Attributes => self.attributes = tables(source, root, "attribute", "name", faults),
             Kind::Recipients => self.recipients = tables(source, root, "recipient", "id", faults),
             Kind::Forms => self.forms = tables(source, root, "form", "id", faults),
+            Kind::Signals => {
+                self.signal_source = Some(source);
+                self.signals = tables(source, root, "signal", "id", faults);
+            }
             Kind::Notice => {
                 let span = root.span();
                 let value = Spanned::new(span, DeValue::Table(root.into_inner()));

@@ -10,6 +10,7 @@ mod notice;
 mod purpose;
 mod recipient;
 mod served;
+mod signal;
 pub mod vocabulary;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -84,7 +85,8 @@ impl Check<'_> {
         let recipients = self.recipients(&purposes, &attributes);
         let notices = self.notices(&recipients);
         let forms = self.forms(&purposes, &attributes, &notices);
-        ValidPolicy { version, controllers, purposes, attributes, recipients, forms, notices }
+        let signals = self.signals(&purposes);
+        ValidPolicy { version, controllers, purposes, attributes, recipients, forms, notices, signals }
     }
 
     fn controllers(&mut self) -> BTreeMap<ControllerId, ControllerRule> {
@@ -252,4 +254,4 @@ fn declared<'d, T>(tables: &'d Tables<'_, T>) -> &'d BTreeSet<String> {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;

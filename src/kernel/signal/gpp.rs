@@ -322,6 +322,14 @@ impl GppString {
         self.sections.iter().map(SignalMeaning::of_section).collect()
     }
 
+    /// The TC strings among its sections.
+    pub fn consents(&self) -> impl Iterator<Item = &TcString> {
+        self.sections.iter().filter_map(|section| match section.content() {
+            Content::Tcf(tc) => Some(tc),
+            Content::Us(_) | Content::UsPrivacy(_) | Content::Opaque(_) | Content::Malformed(_) => None,
+        })
+    }
+
     /// What the sections that apply ask for; one that applies and is not there closes.
     #[must_use]
     pub fn meanings_of(&self, applicable: &[SectionId]) -> Vec<SignalMeaning> {

@@ -81,24 +81,44 @@ impl SignalMeaning {
         }
     }
 
-    /// What a US section asks for.
+    /// What a section states by its fields. That it recorded a Global Privacy Control signal is told by
+    /// [`SignalMeaning::gpc`] alone: the person may have chosen otherwise for this business (11 CCR §7025(c)(3)).
+    pub fn stated_by(section: &Section) -> Self {
+        match section.content() {
+            Content::Us(us) => Self::of_us_fields(us),
+            Content::UsPrivacy(_) | Content::Tcf(_) | Content::Opaque(_) | Content::Malformed(_) => {
+                Self::of_section(section)
+            }
+        }
+    }
+
+    /// What a US section asks for. A signal that it recorded opts out.
     pub fn of_us(us: &UsSection) -> Self {
-        let gpc = us.gpc() == Some(true);
+        let fields = Self::of_us_fields(us);
+        Self {
+            // W3C GPC: a request not to sell, not to share and not to advertise across contexts.
+            sale_opted_out: fields.gpc || fields.sale_opted_out,
+            sharing_opted_out: fields.gpc || fields.sharing_opted_out,
+            targeted_ads_opted_out: fields.gpc || fields.targeted_ads_opted_out,
+            ..fields
+        }
+    }
+
+    fn of_us_fields(us: &UsSection) -> Self {
         // A field that the section lacks says nothing; the other name of the same thing speaks for it.
         let either = |field, other| us.is_one(if us.value(field).is_some() { field } else { other });
         let children = us.value(UsField::KnownChildSensitiveDataConsents);
         Self {
-            // W3C GPC: a request not to sell, not to share and not to advertise across contexts.
-            sale_opted_out: gpc || us.is_one(UsField::SaleOptOut),
-            sharing_opted_out: gpc || either(UsField::SharingOptOut, UsField::TargetedAdvertisingOptOut),
-            targeted_ads_opted_out: gpc || either(UsField::TargetedAdvertisingOptOut, UsField::SharingOptOut),
+            sale_opted_out: us.is_one(UsField::SaleOptOut),
+            sharing_opted_out: either(UsField::SharingOptOut, UsField::TargetedAdvertisingOptOut),
+            targeted_ads_opted_out: either(UsField::TargetedAdvertisingOptOut, UsField::SharingOptOut),
             sensitive_limited: us.is_one(UsField::SensitiveDataProcessing),
             known_child: children.is_some_and(|values| values.has(1) || values.has(2)),
             child_consent_refused: children.is_some_and(|values| values.has(1)),
             additional_processing_refused: us.is_one(UsField::PersonalDataConsents)
                 || us.is_one(UsField::AdditionalDataProcessingConsent),
             notice_missing: us.fields().any(|(field, value)| field.is_notice() && *value == UsValue::One(2)),
-            gpc,
+            gpc: us.gpc() == Some(true),
             ..Self::open(us.id())
         }
     }

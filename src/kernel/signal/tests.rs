@@ -534,7 +534,7 @@ fn any_restriction() -> impl Strategy<Value = Restriction> {
         .prop_map(|(purpose, kind, vendors)| Restriction { purpose, kind, vendors })
 }
 
-fn any_tc() -> impl Strategy<Value = TcString> {
+pub(crate) fn any_tc() -> impl Strategy<Value = TcString> {
     let letters = || "[A-Z]{2}".prop_map(|text| Letters::new(&text).unwrap());
     let time = || (0_i64..1 << 36).prop_map(|tenths| Timestamp::from_millis(tenths * 100));
     let numbers = (0_u16..4096, 0_u16..4096, 0_u16..4096, 0_u8..64, 0_u8..64);
@@ -567,7 +567,7 @@ fn any_tc() -> impl Strategy<Value = TcString> {
     )
 }
 
-fn any_section() -> impl Strategy<Value = Section> {
+pub(crate) fn any_section() -> impl Strategy<Value = Section> {
     let answer = || prop::sample::select(Answer::ALL.to_vec());
     prop_oneof![
         6 => any_us(),

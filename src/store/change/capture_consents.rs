@@ -5,6 +5,7 @@
 //! one capture alone (a repeated key, a person who is gone) is an outcome of that capture; an error undoes the batch,
 //! and the caller may try its captures one by one.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
@@ -264,7 +265,19 @@ impl Change for CaptureConsents {
 }
 
 fn record(crowd: &mut Crowd<'_>, subject: SubjectId, capture: &Capture) -> Result<Recorded, StoreError> {
-    let events = crowd.fold(subject, capture.receipt, &capture.events, capture.evidence.as_ref())?;
+    // 11 CCR §7028(a): the second step confirms a first one. Nothing of the post remains if there is none.
+    let second = |event: &&ConsentEvent| event.kind == EventKind::OptInStep2;
+    let awaits = |event: &ConsentEvent| crowd.standing(subject).is_some_and(|standing| standing.awaits(event));
+    if !capture.events.iter().filter(second).all(awaits) {
+        return Err(StoreError::NoFirstStep);
+    }
+    let repeats = |event: &ConsentEvent| crowd.standing(subject).is_some_and(|known| known.repeats_signal(event));
+    let news: Cow<'_, [ConsentEvent]> = if capture.events.iter().any(repeats) {
+        capture.events.iter().filter(|event| !repeats(event)).cloned().collect()
+    } else {
+        Cow::Borrowed(&capture.events)
+    };
+    let events = crowd.fold(subject, capture.receipt, &news, capture.evidence.as_ref())?;
     if capture.confirmation.is_some() {
         let news: Vec<_> =
             capture.attributes.iter().filter(|(name, _)| !crowd.holds(subject, name)).cloned().collect();

@@ -218,7 +218,7 @@ impl<'c> Crowd<'c> {
         self.members.contains_key(&id)
     }
 
-    /// How somebody who is here stands before the batch is written.
+    /// How somebody who is here stands, with what this batch folded so far.
     pub(super) fn standing(&self, id: SubjectId) -> Option<&Standing> {
         self.members.get(&id).map(|member| &member.standing)
     }

@@ -92,6 +92,23 @@ impl<'a> Person<'a> {
         self.sends(&post).await.expect(201).json()
     }
 
+    /// Takes one step of an opt-in: the first without, the second with the receipt of the first.
+    pub(crate) async fn opts_in(&self, purpose: &str, of: Option<&Value>, conflict_notice: bool) -> Answer {
+        let mut post = self.post(&[(purpose, "give")]);
+        post["choices"][0]["step"] = if of.is_some() { 2.into() } else { 1.into() };
+        if let Some(of) = of {
+            post["choices"][0]["of"] = of.clone();
+            post["choices"][0]["conflict_notice"] = conflict_notice.into();
+        }
+        self.sends(&post).await
+    }
+
+    /// Opts in in both steps.
+    pub(crate) async fn opts_in_twice(&self, purpose: &str, conflict_notice: bool) {
+        let first = self.opts_in(purpose, None, false).await.expect(201).json();
+        self.opts_in(purpose, Some(&first["receipt"]), conflict_notice).await.expect(201);
+    }
+
     /// Visits with the Global Privacy Control on.
     pub(crate) async fn signals(&self, header: &str) -> Answer {
         self.at.later();

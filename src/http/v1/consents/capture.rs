@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use app::{Choice, ChoiceKind, Code, ConsentPost, Fault, Gateway, Idempotency, PersonRequest, Receipt, Who};
+use app::{
+    Choice, ChoiceKind, Code, ConsentPost, Fault, Gateway, Idempotency, OptInStep, PersonRequest, Receipt, Who,
+};
 use kernel::authz::CaptureConsent;
 use kernel::consent::{Action, EventKind, Evidence, Presentation};
 use kernel::form::FormId;
+use kernel::id::ReceiptId;
 use kernel::notice::NoticeDigest;
 use kernel::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -18,6 +21,7 @@ use crate::http::bounded::Bounded;
 use crate::http::json::Valid;
 use crate::http::object::Object;
 use crate::http::origin::peer;
+use crate::http::page::Language;
 use crate::http::problem::Problem;
 use crate::http::v1::subject::Subject;
 use crate::http::{gpc, idempotency, origin};
@@ -179,6 +183,19 @@ pub struct ChoiceBody {
     #[serde(default)]
     #[schema(required = false)]
     explicit: bool,
+    /// Which step of an opt-in after an opt-out of sale, sharing or a limit this is (11 CCR §7028(a)): 1 asks and
+    /// changes nothing, 2 confirms. Without it a grant does not undo such an opt-out.
+    #[validate(range(min = 1, max = 2, code = "invalid_field"))]
+    #[schema(minimum = 1, maximum = 2, nullable = false)]
+    step: Option<u8>,
+    /// Of step 2: the receipt of step 1.
+    #[schema(value_type = String, pattern = "^[0-9a-f]{32}$", required = false)]
+    of: Option<ReceiptId>,
+    /// Of step 2: whether the person was told that their browser signals the contrary (11 CCR §7025(c)(3)).
+    /// Without it an opt-in does not outweigh the signal.
+    #[serde(default)]
+    #[schema(required = false)]
+    conflict_notice: bool,
 }
 
 /// What a person chooses.
@@ -201,7 +218,7 @@ pub enum ChoiceKindBody {
 pub enum RequestBody {
     /// Object to direct marketing (GDPR Art. 21(2)).
     ObjectDirectMarketing,
-    /// Opt out of sale and sharing (CCPA 1798.120).
+    /// Opt out of all sale and sharing (CCPA 1798.120), whatever single purposes are chosen besides (11 CCR §7026(h)).
     OptOutSaleShare,
     /// Limit the use of sensitive information (CCPA 1798.121).
     LimitSensitive,
@@ -236,6 +253,10 @@ impl ConsentBody {
             }
         };
         let shown_in = self.locale.clone().unwrap_or_default();
+        let mut choices = Vec::new();
+        for (at, Object(choice)) in self.choices.into_iter().enumerate() {
+            choices.push(choice.into_choice(at)?);
+        }
         Ok(ConsentPost {
             form: self.form,
             who,
@@ -244,7 +265,7 @@ impl ConsentBody {
             region: self.region,
             captured_at: self.captured_at,
             evidence: self.evidence.map(|Object(evidence)| evidence.into_evidence(shown_in)),
-            choices: self.choices.into_iter().map(|Object(choice)| Choice::from(choice)).collect(),
+            choices,
             requests: self.requests.into_iter().map(PersonRequest::from).collect(),
             fields: self.fields,
             gpc,
@@ -275,14 +296,23 @@ impl EvidenceBody {
     }
 }
 
-impl From<ChoiceBody> for Choice {
-    fn from(body: ChoiceBody) -> Self {
-        let choice = match body.choice {
+impl ChoiceBody {
+    fn into_choice(self, at: usize) -> Result<Choice, Problem> {
+        let choice = match self.choice {
             ChoiceKindBody::Give => ChoiceKind::Give,
             ChoiceKindBody::Refuse => ChoiceKind::Refuse,
             ChoiceKindBody::Withdraw => ChoiceKind::Withdraw,
         };
-        Self { purpose: body.purpose, choice, explicit: body.explicit }
+        let misplaced = |member: &str| Problem::fault(format!("/choices/{at}/{member}"), Code::InvalidField);
+        let step = match (self.step, self.of) {
+            (Some(2), Some(of)) => Some(OptInStep::Second { of, conflict_notice: self.conflict_notice }),
+            (Some(2), None) => return Err(Problem::fault(format!("/choices/{at}/of"), Code::MissingField)),
+            (_, Some(_)) => return Err(misplaced("of")),
+            (_, None) if self.conflict_notice => return Err(misplaced("conflict_notice")),
+            (Some(_), None) => Some(OptInStep::First),
+            (None, None) => None,
+        };
+        Ok(Choice { purpose: self.purpose, choice, explicit: self.explicit, step })
     }
 }
 
@@ -322,6 +352,10 @@ pub struct ReceiptBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
     gpc_display: Option<&'static str>,
+    /// Of an opt-out of sale and sharing: with it `POST /v1/signals` tells that it was processed and still stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
+    status_token: Option<String>,
 }
 
 /// One recorded event.
@@ -351,7 +385,7 @@ impl std::fmt::Debug for EventBody {
 
 impl ReceiptBody {
     /// The answer to a post that was recorded.
-    pub(crate) fn respond(receipt: Receipt) -> HttpResponse {
+    pub(crate) fn respond(receipt: Receipt, language: Language) -> HttpResponse {
         let mut response = HttpResponse::Created();
         if receipt.replayed {
             response.insert_header((idempotency::REPLAYED, "true"));
@@ -366,7 +400,8 @@ impl ReceiptBody {
                 .collect(),
             withdrawal_token: receipt.withdrawal_token,
             gpc_processed: receipt.gpc_processed,
-            gpc_display: receipt.gpc_processed.then_some(gpc::DISPLAY),
+            gpc_display: receipt.gpc_processed.then_some(gpc::display(language)),
+            status_token: receipt.status_token,
         })
     }
 }
@@ -399,7 +434,8 @@ pub async fn handler(
     origin::admit(&request, &gateway, body.value.form.as_ref())?;
     let gpc = gpc::is_signalled(request.headers());
     let idempotency = idempotency::of(&request, &gateway, "public", &[&body.bytes, &[u8::from(gpc)]])?;
+    let language = Language::asked(body.value.locale.as_deref(), &request);
     let mut post = body.value.into_post(gpc, idempotency)?;
     post.peer = peer(&request);
-    Ok(ReceiptBody::respond(gateway.capture(&by.0, post).await?))
+    Ok(ReceiptBody::respond(gateway.capture(&by.0, post).await?, language))
 }

@@ -19,7 +19,6 @@ use crate::http::authenticate::Allowed;
 use crate::http::json::{self, Rejection};
 use crate::http::object::Object;
 use crate::http::problem::{FaultDocument, Problem};
-use crate::http::v1::subject::Subject;
 use crate::http::{body, negotiate};
 
 /// The most bytes of a body of lines.
@@ -48,8 +47,8 @@ const JSON: &str = "application/json";
 pub struct RecordBody {
     /// The person.
     #[validate(nested)]
-    #[schema(value_type = Subject)]
-    subject: Object<Subject>,
+    #[schema(value_type = RecordSubject)]
+    subject: Object<RecordSubject>,
     /// The person's region (ISO 3166).
     #[validate(length(max = 6, code = "too_long"))]
     #[schema(max_length = 6, nullable = false)]
@@ -68,11 +67,36 @@ impl std::fmt::Debug for RecordBody {
     }
 }
 
+/// Identifiers of one person, or the key of a pseudonymous profile by itself.
+#[derive(Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RecordSubject {
+    /// Email address.
+    #[validate(length(max = 254, code = "too_long"))]
+    #[schema(format = Email, max_length = 254, nullable = false)]
+    email: Option<String>,
+    /// The number under which a shop or CRM knows the person.
+    #[validate(length(max = 128, code = "too_long"))]
+    #[schema(max_length = 128, nullable = false)]
+    customer_id: Option<String>,
+    /// The key of a pseudonymous profile, as in `POST /v1/signals`: its opt-outs stop its attributes, too.
+    #[validate(length(max = 128, code = "too_long"))]
+    #[schema(max_length = 128, pattern = "^[!-~]+$", nullable = false)]
+    profile: Option<String>,
+}
+
+impl std::fmt::Debug for RecordSubject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RecordSubject(..)")
+    }
+}
+
 impl From<RecordBody> for RecordLine {
     fn from(body: RecordBody) -> Self {
         Self {
             email: body.subject.0.email,
             customer_id: body.subject.0.customer_id,
+            profile: body.subject.0.profile,
             region: body.region,
             observed_at: body.observed_at,
             attributes: body.attributes,

@@ -6,6 +6,7 @@ use app::{Code, Gateway, RightsAsk, RightsSubject};
 use kernel::authz::HandleRights;
 use kernel::consent::RestrictionGround;
 use kernel::id::SubjectId;
+use kernel::identifier::IdentifierKind;
 use kernel::time::Timestamp;
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -108,6 +109,14 @@ pub struct RightsSubjectBody {
     #[validate(length(max = 128, code = "too_long"))]
     #[schema(max_length = 128, nullable = false)]
     customer_id: Option<String>,
+    /// The key of a browser or device, by itself: its signals are kept apart from any person.
+    #[validate(length(max = 128, code = "too_long"))]
+    #[schema(max_length = 128, nullable = false)]
+    device: Option<String>,
+    /// The key of a pseudonymous profile, by itself.
+    #[validate(length(max = 128, code = "too_long"))]
+    #[schema(max_length = 128, nullable = false)]
+    profile: Option<String>,
     /// The gateway's own name for the person, in place of identifiers.
     #[schema(value_type = String, pattern = "^[0-9a-f]{32}$", required = false)]
     id: Option<SubjectId>,
@@ -121,11 +130,18 @@ impl std::fmt::Debug for RightsSubjectBody {
 
 impl RightsSubjectBody {
     fn into_subject(self) -> Result<RightsSubject, Problem> {
-        match (self.email, self.customer_id, self.id) {
-            (None, None, Some(id)) => Ok(RightsSubject::Id(id)),
-            (None, None, None) => Err(Problem::fault("/subject", Code::MissingField)),
-            (email, customer_id, None) => Ok(RightsSubject::Identified { email, customer_id }),
-            _ => Err(Problem::fault("/subject/id", Code::InvalidField)),
+        let is_named = self.email.is_some() || self.customer_id.is_some();
+        match (is_named, self.device, self.profile, self.id) {
+            (false, None, None, Some(id)) => Ok(RightsSubject::Id(id)),
+            (false, Some(device), None, None) => Ok(RightsSubject::Keyed(IdentifierKind::Device, device)),
+            (false, None, Some(profile), None) => Ok(RightsSubject::Keyed(IdentifierKind::Profile, profile)),
+            (false, None, None, None) => Err(Problem::fault("/subject", Code::MissingField)),
+            (true, None, None, None) => {
+                Ok(RightsSubject::Identified { email: self.email, customer_id: self.customer_id })
+            }
+            (_, Some(_), ..) => Err(Problem::fault("/subject/device", Code::InvalidField)),
+            (_, _, Some(_), _) => Err(Problem::fault("/subject/profile", Code::InvalidField)),
+            (_, _, _, Some(_)) => Err(Problem::fault("/subject/id", Code::InvalidField)),
         }
     }
 }

@@ -164,7 +164,7 @@ statutory_duty = "None"
 automated_decisions = "None"
 "#;
 
-const DOCUMENTS: [(&str, &str); 6] = [
+pub(crate) const DOCUMENTS: [(&str, &str); 6] = [
     ("controllers.toml", CONTROLLERS),
     ("purposes.toml", PURPOSES),
     ("attributes.toml", ATTRIBUTES),
@@ -173,7 +173,7 @@ const DOCUMENTS: [(&str, &str); 6] = [
     ("notices/newsletter-1.toml", NOTICE),
 ];
 
-fn valid() -> ValidPolicy {
+pub(crate) fn valid() -> ValidPolicy {
     ValidPolicy::from_sources(&DOCUMENTS.into_iter().collect()).unwrap()
 }
 
