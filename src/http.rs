@@ -15,6 +15,7 @@ pub mod health;
 pub mod idempotency;
 pub mod json;
 mod layer;
+pub mod lines;
 pub mod metrics;
 pub mod negotiate;
 pub mod oauth;
@@ -165,8 +166,10 @@ static ROUTES: [Route; 21] = [
         "POST",
         &[post(Access::Scope(Scope::RecordsWrite), || web::to(v1::records::ingest::handler))],
     ),
+    at("/v1/events", "POST", &[post(Access::Scope(Scope::EventsWrite), || web::to(v1::events::report::handler))]),
     // Recipients.
     at("/v1/profiles/lookup", "POST", &[post(READ_PROFILES, || web::to(v1::profiles::lookup::handler))]),
+    at("/v1/deliveries/resolve", "POST", &[post(READ_PROFILES, || web::to(v1::deliveries::resolve::handler))]),
     at("/v1/profiles", "GET, HEAD", &[get(READ_PROFILES, || web::to(v1::profiles::pull::handler))]),
     // Officers.
     at(

@@ -96,6 +96,11 @@ codes! {
     HeadersTooLarge "headers_too_large" "The header fields are too large",
     UriTooLong "uri_too_long" "The address is too long",
     NameTaken "name_taken" "The name is taken",
+    NotASender "not_a_sender" "Only a sender may resolve addresses",
+    CampaignIncomplete "campaign_incomplete" "The campaign lacks what the law asks of it",
+    CampaignClassMismatch "campaign_class_mismatch" "The campaign is not what its purpose says",
+    MarketingInTransactional "marketing_in_transactional" "A transactional message carries no marketing",
+    SenderMismatch "sender_mismatch" "The sender is not the one of the policy",
     Unavailable "unavailable" "The service is not available now",
     Internal "internal" "Something went wrong here",
 }

@@ -7,7 +7,9 @@ mod access;
 mod batcher;
 mod confirmation;
 mod consent;
+mod delivery;
 mod error;
+mod feedback;
 mod figures;
 mod gateway;
 mod jobs;
@@ -27,7 +29,11 @@ pub use confirmation::{Confirmation, ConfirmationSettings};
 pub use consent::{
     Choice, ChoiceKind, ConsentPost, Idempotency, NoticeView, OptInStep, PersonRequest, Receipt, Who,
 };
+pub use delivery::{
+    BlockClass, Campaign, CampaignClass, Deliveries, Extras, Sender, Slot, StatedSender, StopKind,
+};
 pub use error::{AppError, Code, Fault, InternalError};
+pub use feedback::{Feedback, FeedbackKind, FeedbackSubject};
 pub use figures::Figures;
 pub use gateway::{Gateway, GatewaySettings, OpenGatewayError, migrate, pending_migrations};
 pub use ledger::LedgerReport;

@@ -84,6 +84,16 @@ impl ReadyAsk {
         self.ask.recipient()
     }
 
+    /// The role of who receives.
+    pub(crate) const fn role(&self) -> RecipientRole {
+        self.role
+    }
+
+    /// The resolved ask.
+    pub(crate) const fn inner(&self) -> &Ask {
+        &self.ask
+    }
+
     /// The policy that decides.
     #[must_use]
     pub fn policy_version(&self) -> PolicyVersion {

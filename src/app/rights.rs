@@ -7,11 +7,14 @@
 mod document;
 mod restriction;
 
+use kernel::attribute::{AttributeType, Value};
 use kernel::authz::{Authorized, HandleRights, ReadRights};
 use kernel::client::ClientId;
 use kernel::consent::RestrictionGround;
+use kernel::decision::permit_access;
+use kernel::disclosure::PersonalCopy;
 use kernel::id::{RightsRequestId, SubjectId};
-use kernel::identifier::{Identifier, IdentifierKind};
+use kernel::identifier::{Identifier, IdentifierKind, SuppressionFingerprint};
 use kernel::time::Timestamp;
 use store::change::{
     ClaimIdempotencyKey, CompleteRightsRequest, EraseSubject, IdempotencyClaim, OpenRightsRequest, RightsOutcome,
@@ -166,6 +169,10 @@ impl Gateway {
         if let Some(before) = self.repeated(idempotency.as_ref()).await? {
             return Ok((self.view_with_document(before).await?, true));
         }
+        let asked_by = match &subject {
+            RightsSubject::Identified { email, .. } => email.clone(),
+            RightsSubject::Id(_) => None,
+        };
         let held = self.find(subject).await?;
         let id = RightsRequestId::generate(&*self.inner.entropy);
         let client = by.actor().client().map(|client| client.client.clone());
@@ -175,7 +182,7 @@ impl Gateway {
         }
         let done = match ask {
             RightsAsk::Access => self.give_copy(&opening).await,
-            RightsAsk::Erasure => self.erase(&opening).await,
+            RightsAsk::Erasure => self.erase(&opening, asked_by.as_deref()).await,
             RightsAsk::Restriction(ground) => self.restrict(&opening, Some(ground)).await,
             RightsAsk::RestrictionLift { .. } => self.restrict(&opening, None).await,
         };
@@ -256,10 +263,11 @@ impl Gateway {
         Ok(opening.view(outcome, Some(document)))
     }
 
-    async fn erase(&self, opening: &Opening) -> Result<RightsRequestView, StoreError> {
+    async fn erase(&self, opening: &Opening, asked_by: Option<&str>) -> Result<RightsRequestView, StoreError> {
         let Some(subject) = opening.held else { return self.hold_nothing(opening).await };
+        let also = self.marks_of(subject, asked_by).await?;
         let keyring = std::sync::Arc::clone(&self.inner.keyring);
-        let erase = EraseSubject { subject, request: opening.id, keyring, at: opening.now };
+        let erase = EraseSubject { subject, request: opening.id, also, keyring, at: opening.now };
         let outcome = RightsOutcome::Erased;
         let complete = CompleteRightsRequest { id: opening.id, outcome, at: opening.now };
         // The request must not keep pointing at the person whom it erases.
@@ -267,6 +275,36 @@ impl Gateway {
         self.carry_out(opening, open, (erase, complete)).await?;
         count(&self.inner.counters.erasures);
         Ok(opening.view("erased", None))
+    }
+
+    /// The marks of the addresses that are in a person's record or in the request: they stay suppressed, whoever holds
+    /// them later.
+    async fn marks_of(
+        &self,
+        subject: SubjectId,
+        asked_by: Option<&str>,
+    ) -> Result<Vec<SuppressionFingerprint>, StoreError> {
+        let policy = self.policy();
+        let is_email = |name: &str| {
+            let rule = name.parse().ok().and_then(|name| policy.attribute(&name));
+            rule.is_some_and(|rule| rule.stored == Some(AttributeType::Email))
+        };
+        let mut addresses: Vec<String> = asked_by.map(str::to_owned).into_iter().collect();
+        if let Some(row) = self.inner.store.rows_by_ids(&[subject]).await?.pop() {
+            // A row that does not read is erased all the same.
+            let copy = self.inner.keyring.unwrap_key(row.id, &row.wrapped_key).and_then(|key| {
+                let standing = key.open_standing(&row.standing)?;
+                PersonalCopy::open(permit_access(&standing, self.now()), &key, &row.sealed())
+            });
+            let held = copy.iter().flat_map(PersonalCopy::attributes).filter(|one| is_email(&one.name));
+            addresses.extend(held.filter_map(|one| match &one.value {
+                Value::Text(address) => Some(address.clone()),
+                _ => None,
+            }));
+        }
+        let one_mailbox = policy.suppresses_plus_tags();
+        let identifiers = addresses.iter().filter_map(|address| Identifier::email(address).ok());
+        Ok(identifiers.flat_map(|one| self.inner.keyring.suppression_marks(&one, one_mailbox)).collect())
     }
 
     /// Answers that nobody was found.

@@ -35,6 +35,8 @@ use super::{Access, Route, routes};
         super::confirm::submit::handler,
         super::v1::notices::show::handler,
         super::v1::records::ingest::handler,
+        super::v1::events::report::handler,
+        super::v1::deliveries::resolve::handler,
         super::v1::profiles::lookup::handler,
         super::v1::profiles::pull::handler,
         super::v1::rights_requests::list::handler,
@@ -84,6 +86,7 @@ pub fn document() -> Value {
 const fn about(scope: Scope) -> &'static str {
     match scope {
         Scope::RecordsWrite => "Send records of the client's source",
+        Scope::EventsWrite => "Report complaints and replies to mails",
         Scope::ProfilesRead => "Read permitted attributes as the client's recipient",
         Scope::RightsWrite => "Carry out data subjects' requests",
         Scope::RightsRead => "See data subjects' requests",
@@ -132,8 +135,8 @@ fn failures(route: &Route, method: &str, access: Access, has_body: bool) -> Vec<
         ("/v1/consents" | "/v1/signals", "options") => statuses.push(403),
         ("/v1/rights-requests", "post") => statuses.extend([404, 409, 410]),
         ("/v1/profiles", "get") => statuses.extend([404, 406, 409]),
-        ("/v1/profiles/lookup", "post") => statuses.extend([404, 409]),
-        ("/v1/records", "post") => statuses.push(406),
+        ("/v1/profiles/lookup" | "/v1/deliveries/resolve", "post") => statuses.extend([404, 409]),
+        ("/v1/records" | "/v1/events", "post") => statuses.push(406),
         _ => {}
     }
     statuses

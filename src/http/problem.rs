@@ -257,7 +257,8 @@ const fn status_of(code: Code) -> StatusCode {
         | Code::RecipientMismatch
         | Code::SourceMismatch
         | Code::AttributeOutsideContract
-        | Code::IdentifierLookupNotAllowed => StatusCode::FORBIDDEN,
+        | Code::IdentifierLookupNotAllowed
+        | Code::NotASender => StatusCode::FORBIDDEN,
         Code::NotFound
         | Code::UnknownForm
         | Code::NoticeUnknown

@@ -1,6 +1,8 @@
 //! Version 1 of the API, by noun; one operation a file.
 
 pub mod consents;
+pub mod deliveries;
+pub mod events;
 pub mod notices;
 pub mod profiles;
 pub mod records;

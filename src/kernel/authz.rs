@@ -19,6 +19,9 @@ pub enum Scope {
     /// Send records of a source.
     #[serde(rename = "records:write")]
     RecordsWrite,
+    /// Report how persons answered mails: complaints and replies.
+    #[serde(rename = "events:write")]
+    EventsWrite,
     /// Read permitted attributes as the client's recipient.
     #[serde(rename = "profiles:read")]
     ProfilesRead,
@@ -38,8 +41,9 @@ pub enum Scope {
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::RecordsWrite,
+        Self::EventsWrite,
         Self::ProfilesRead,
         Self::RightsWrite,
         Self::RightsRead,
@@ -52,6 +56,7 @@ impl Scope {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::RecordsWrite => "records:write",
+            Self::EventsWrite => "events:write",
             Self::ProfilesRead => "profiles:read",
             Self::RightsWrite => "rights:write",
             Self::RightsRead => "rights:read",
@@ -163,6 +168,10 @@ action! {
 action! {
     /// Send records of a source.
     IngestRecords, "ingest_records", Some(Scope::RecordsWrite), Actor::Operator
+}
+action! {
+    /// Report complaints and replies to mails.
+    ReportFeedback, "report_feedback", Some(Scope::EventsWrite)
 }
 action! {
     /// Read permitted attributes, by look-up or in bulk.

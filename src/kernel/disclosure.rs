@@ -8,11 +8,13 @@ mod batch;
 mod copy;
 mod gather;
 mod minimise;
+mod reach;
 mod record;
 
 pub use batch::{Cell, Column, PermittedBatch, PermittedRow};
 pub use copy::{CopiedAttribute, PersonalCopy};
 pub use gather::Gathering;
+pub use reach::Reach;
 pub use record::{DisclosureLog, DisclosureRecord};
 
 /// A gathered page that nobody may see yet.

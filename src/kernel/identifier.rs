@@ -136,6 +136,14 @@ impl Identifier {
         }
     }
 
+    /// The mailbox of an address with a plus-tag (RFC 5233): the same address without the tag.
+    #[must_use]
+    pub fn without_plus_tag(&self) -> Option<Self> {
+        let (local, domain) = self.normalised.rsplit_once('@').filter(|_| self.kind == IdentifierKind::Email)?;
+        let (mailbox, _) = local.split_once('+').filter(|(mailbox, _)| !mailbox.is_empty())?;
+        Some(Self { kind: self.kind, normalised: format!("{mailbox}@{domain}") })
+    }
+
     /// Its kind.
     #[must_use]
     pub const fn kind(&self) -> IdentifierKind {
@@ -155,6 +163,15 @@ impl Keyring {
     pub fn fingerprint(&self, identifier: &Identifier) -> Fingerprint {
         let parts: [&[u8]; 2] = [identifier.kind.as_str().as_bytes(), identifier.normalised.as_bytes()];
         Fingerprint::from_bytes(keyed_digest(self.fingerprint_key(), &parts))
+    }
+
+    /// The marks under which an address is suppressed: its own and, where plus-tags count as one mailbox, that of the
+    /// mailbox (EML-10).
+    #[must_use]
+    pub fn suppression_marks(&self, address: &Identifier, one_mailbox: bool) -> Vec<SuppressionFingerprint> {
+        let mailbox = address.without_plus_tag().filter(|_| one_mailbox);
+        let mark = |identifier: &Identifier| self.suppression_of(&self.fingerprint(identifier));
+        std::iter::once(mark(address)).chain(mailbox.as_ref().map(mark)).collect()
     }
 
     /// The suppression fingerprint that belongs to a fingerprint: it can be computed when the person is erased,
@@ -182,6 +199,16 @@ mod tests {
             Identifier::email("anna@müller.example").unwrap(),
             Identifier::email("Anna@xn--mller-kva.example").unwrap()
         );
+    }
+
+    #[test]
+    fn eml_10_a_plus_tag_can_be_left_out() {
+        let bare = |text| Identifier::email(text).unwrap().without_plus_tag().map(|one| one.expose().to_owned());
+        assert_eq!(bare("A.B+x@Example.COM ").as_deref(), Some("a.b@example.com"));
+        assert_eq!(bare("a+b+c@example.com").as_deref(), Some("a@example.com"));
+        assert_eq!(bare("a.b@example.com"), None);
+        assert_eq!(bare("+x@example.com"), None);
+        assert!(Identifier::customer_id("a+b@c").unwrap().without_plus_tag().is_none());
     }
 
     #[test]

@@ -12,6 +12,7 @@
 pub mod attribute;
 pub mod authn;
 pub mod authz;
+pub mod campaign;
 pub mod capability;
 pub mod client;
 pub mod clock;

@@ -52,6 +52,12 @@ pub struct ControllerRule {
     pub contact: String,
     /// Contact of the data protection officer.
     pub officer: String,
+    /// Where a person may write to ask that mails stop (Directive 2002/58 Art. 13(4)); needed to send marketing.
+    pub stop_address: Option<String>,
+    /// What a first message says, apart from everything else, of the right to object (GDPR Art. 21(4)).
+    pub objection_notice: Option<Title>,
+    /// Whether `anna+shop@example.org` and `anna@example.org` count as one mailbox when it is suppressed.
+    pub plus_tags_are_one_mailbox: bool,
 }
 
 /// How a purpose becomes lawful under one regime.
@@ -315,6 +321,18 @@ impl ValidPolicy {
     /// All notices, old versions included.
     pub fn notices(&self) -> impl Iterator<Item = &Arc<NoticeText>> {
         self.notices.values()
+    }
+
+    /// The rule of a controller.
+    #[must_use]
+    pub fn controller(&self, id: &ControllerId) -> Option<&ControllerRule> {
+        self.controllers.get(id)
+    }
+
+    /// Whether suppressing an address suppresses its mailbox without the plus-tag, too: where one controller wants it.
+    #[must_use]
+    pub fn suppresses_plus_tags(&self) -> bool {
+        self.controllers.values().any(|rule| rule.plus_tags_are_one_mailbox)
     }
 
     /// All controllers, by key.

@@ -56,7 +56,8 @@ impl Title {
     }
 
     /// Every text with its locale; `None` for one that is for all.
-    pub(crate) fn texts(&self) -> Vec<(Option<&str>, &str)> {
+    #[must_use]
+    pub fn texts(&self) -> Vec<(Option<&str>, &str)> {
         match &self.0 {
             Texts::One(text) => vec![(None, text)],
             Texts::ByLocale(texts) => {

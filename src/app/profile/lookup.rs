@@ -31,14 +31,14 @@ pub enum LookupKeys {
 }
 
 impl LookupKeys {
-    fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         match self {
             Self::Pseudonyms(keys) => keys.len(),
             Self::Identifiers(keys) => keys.len(),
         }
     }
 
-    const fn pointer(&self) -> &'static str {
+    pub(crate) const fn pointer(&self) -> &'static str {
         match self {
             Self::Pseudonyms(_) => "/pseudonyms",
             Self::Identifiers(_) => "/identifiers",
@@ -111,7 +111,7 @@ impl Gateway {
     }
 
     /// The subjects behind the keys, each with its first place in the list.
-    async fn subjects_of(
+    pub(crate) async fn subjects_of(
         &self,
         ready: &ReadyAsk,
         keys: &LookupKeys,

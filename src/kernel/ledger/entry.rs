@@ -144,6 +144,9 @@ mod tests {
             name().prop_map(|client| LedgerEvent::ClientRevoked { client }),
             (request(), select(vec![RequestOutcome::NothingHeld, RequestOutcome::RestrictionLifted]))
                 .prop_map(|(request, outcome)| LedgerEvent::RightsRequestCompleted { request, outcome }),
+            (any::<[u8; 16]>(), name(), any::<bool>()).prop_map(|(pull, campaign, first_contact)| {
+                LedgerEvent::CampaignResolved { pull: PullId::from_bytes(pull), campaign, first_contact }
+            }),
             refused(),
         ]
     }

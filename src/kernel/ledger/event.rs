@@ -7,6 +7,7 @@ use minicbor::{Decode, Encode};
 use serde::{Serialize, Serializer};
 
 use crate::attribute::AttributeName;
+use crate::campaign::CampaignId;
 use crate::client::ClientId;
 use crate::id::{LedgerRef, PullId, ReceiptId, RightsRequestId};
 use crate::policy::PolicyVersion;
@@ -163,6 +164,20 @@ pub enum LedgerEvent {
         #[n(1)]
         whole: bool,
     },
+    /// Addresses were resolved for a campaign: which message went to whom, and whether it was the one that tells of the
+    /// right to object (GDPR Art. 21(4)).
+    #[n(20)]
+    CampaignResolved {
+        /// The look-up whose persons the message goes to.
+        #[n(0)]
+        pull: PullId,
+        /// The campaign.
+        #[n(1)]
+        campaign: CampaignId,
+        /// Whether it is a first message, with the notice of the right to object.
+        #[n(2)]
+        first_contact: bool,
+    },
 }
 
 /// How a rights request ended, where no other entry says so.
@@ -285,6 +300,7 @@ impl LedgerEvent {
             Self::ClientRegistered { .. } => "client_registered",
             Self::ClientRevoked { .. } => "client_revoked",
             Self::AttemptRefused { .. } => "attempt_refused",
+            Self::CampaignResolved { .. } => "campaign_resolved",
             Self::RightsRequestCompleted { .. } => "rights_request_completed",
             Self::UnconfirmedPurged { .. } => "unconfirmed_purged",
         }

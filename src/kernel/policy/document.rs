@@ -234,6 +234,10 @@ pub(super) struct ControllerDocument {
     pub(super) address: Placed<String>,
     pub(super) contact: Placed<String>,
     pub(super) officer: Placed<String>,
+    pub(super) stop_address: Placed<String>,
+    pub(super) objection_notice: Placed<Title>,
+    #[serde(default)]
+    pub(super) plus_tags_are_one_mailbox: bool,
 }
 
 /// `[[purpose]]`

@@ -24,6 +24,7 @@ pub use super::document::{PolicyFault, PolicySource, PolicySources};
 use super::document::{ControllerDocument, Documents, Kind, Names, Place, Placed, Tables};
 use super::{ControllerRule, PolicyVersion, ValidPolicy, case};
 use crate::controller::ControllerId;
+use crate::identifier::Identifier;
 use crate::time::Months;
 use crate::title::Title;
 
@@ -93,18 +94,44 @@ impl Check<'_> {
         let documents = self.documents;
         let mut rules = BTreeMap::new();
         for table in &documents.controllers.items {
-            let ControllerDocument { id, name, address, contact, officer } = &table.document;
+            let ControllerDocument { id, name, address, contact, officer, .. } = &table.document;
             let id = self.need(table.place, id, "id");
             let name = self.line(table.place, name, "name");
             let address = self.line(table.place, address, "address");
             let contact = self.line(table.place, contact, "contact");
             let officer = self.line(table.place, officer, "officer");
+            let of_mails = self.of_mails(table.place, &table.document);
             let Some(id) = self.new_key(table.place, id, &rules) else { continue };
             if let (Some(name), Some(address), Some(contact), Some(officer)) = (name, address, contact, officer) {
-                rules.insert(id, ControllerRule { name, address, contact, officer });
+                let (stop_address, objection_notice) = of_mails;
+                let plus_tags_are_one_mailbox = table.document.plus_tags_are_one_mailbox;
+                let rule = ControllerRule {
+                    name,
+                    address,
+                    contact,
+                    officer,
+                    stop_address,
+                    objection_notice,
+                    plus_tags_are_one_mailbox,
+                };
+                rules.insert(id, rule);
             }
         }
         rules
+    }
+
+    /// What only a controller that sends marketing needs.
+    fn of_mails(&mut self, place: Place<'_>, document: &ControllerDocument) -> (Option<String>, Option<Title>) {
+        let stop_address = document.stop_address.as_ref().and_then(|stop| {
+            let address = Identifier::email(stop.get_ref()).ok();
+            if address.is_none() {
+                self.fault(place.at(&stop.span()), "value", "`stop_address` is an email address");
+            }
+            address.map(|address| address.expose().to_owned())
+        });
+        let notice = &document.objection_notice;
+        let objection_notice = if notice.is_some() { self.title(place, notice) } else { None };
+        (stop_address, objection_notice)
     }
 
     fn fault(&mut self, place: Place<'_>, code: &'static str, message: impl Into<String>) {

@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use kernel::id::{LedgerRef, RightsRequestId};
-use kernel::identifier::Fingerprint;
+use kernel::identifier::{Fingerprint, SuppressionFingerprint};
 use kernel::ledger::{LedgerEntry, LedgerEvent};
 use kernel::seal::Keyring;
 use kernel::subject::SubjectId;
@@ -34,6 +34,8 @@ pub struct EraseSubject {
     pub subject: SubjectId,
     /// The request that asked for it.
     pub request: RightsRequestId,
+    /// Further marks to suppress: of addresses in the record, and of mailboxes without their plus-tag (EML-10).
+    pub also: Vec<SuppressionFingerprint>,
     /// The keys in use: the fingerprints that are found are turned into suppressed ones here, where none can be added
     /// in between.
     pub keyring: Arc<Keyring>,
@@ -89,7 +91,10 @@ impl Change for EraseSubject {
             .rows(conn.raw())
             .await?;
         for row in &identifiers {
-            self.suppress(conn, &Fingerprint::from_bytes(row.bytes(0)?)).await?;
+            self.suppress(conn, self.keyring.suppression_of(&Fingerprint::from_bytes(row.bytes(0)?))).await?;
+        }
+        for mark in &self.also {
+            self.suppress(conn, *mark).await?;
         }
         forget(conn, self.subject).await?;
         Ok(Erasure { ledger_ref: Some(ledger_ref), identifiers: identifiers.len() as u64 })
@@ -122,9 +127,9 @@ pub(super) async fn forget(conn: &Conn<'_>, subject: SubjectId) -> Result<(), St
 }
 
 impl EraseSubject {
-    async fn suppress(&self, conn: &Conn<'_>, fingerprint: &Fingerprint) -> Result<(), StoreError> {
+    async fn suppress(&self, conn: &Conn<'_>, mark: SuppressionFingerprint) -> Result<(), StoreError> {
         let row = suppression::ActiveModel {
-            fingerprint: Set(self.keyring.suppression_of(fingerprint).as_bytes().to_vec()),
+            fingerprint: Set(mark.as_bytes().to_vec()),
             scope: Set(EVERYWHERE.to_owned()),
             reason: Set(REASON.to_owned()),
             since: Set(self.at.as_millis()),

@@ -13,7 +13,7 @@ use crate::harness::{NOW, TestStore, grant, on_both};
 
 fn erasure(db: &TestStore, subject: SubjectId) -> EraseSubject {
     let request = RightsRequestId::generate(&*db.entropy);
-    EraseSubject { subject, request, keyring: db.keyring.clone(), at: NOW }
+    EraseSubject { subject, request, also: Vec::new(), keyring: db.keyring.clone(), at: NOW }
 }
 
 fn files_hold(db: &TestStore, needle: &[u8]) -> bool {

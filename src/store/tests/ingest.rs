@@ -75,6 +75,7 @@ on_both! {
     async fn nobody_who_was_erased_is_brought_back_by_an_import(db) {
         let anna = db.capture(db.post("anna@example.org", vec![grant(0)])).await.subject;
         let erase = EraseSubject {
+            also: Vec::new(),
             subject: anna,
             request: RightsRequestId::generate(&*db.entropy),
             keyring: db.keyring.clone(),

@@ -127,6 +127,29 @@ impl Recipient<'_> {
         Lookup(self.client.post("/v1/profiles/lookup", ask).await)
     }
 
+    /// A campaign with nothing wrong with it.
+    pub(crate) fn campaign(&self) -> Value {
+        let class = if self.purpose == "service_transactional" { "transactional" } else { "marketing" };
+        json!({
+            "id": "advent-2026",
+            "class": class,
+            "template": { "slots": ["sender_name", "postal_address", "stop_address", "unsubscribe_link"] },
+        })
+    }
+
+    /// Asks for the addresses of a campaign.
+    pub(crate) async fn tries_to_resolve(&self, campaign: &Value, persons: &[&Person<'_>]) -> Answer {
+        let identifiers: Vec<_> = persons.iter().map(|person| json!({ "email": person.email })).collect();
+        let body = json!({ "purpose": self.purpose, "campaign": campaign, "identifiers": identifiers });
+        self.client.post("/v1/deliveries/resolve", &body).await
+    }
+
+    /// The deliveries to some persons of a campaign with nothing wrong with it.
+    pub(crate) async fn resolves(&self, persons: &[&Person<'_>]) -> Vec<Value> {
+        let answer = self.tries_to_resolve(&self.campaign(), persons).await.expect(200);
+        answer.json()["deliveries"].as_array().unwrap().clone()
+    }
+
     /// Whether the recipient, a sender, may know a person now.
     pub(crate) async fn may_know(&self, person: &Person<'_>) -> bool {
         !self.looks_up_persons(&[person]).await.profiles().is_empty()

@@ -3,37 +3,23 @@
 
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{HttpRequest, HttpResponse, web};
-use app::{Code, Fault, Gateway, LineOutcome, RecordLine};
-use bytes::{Buf as _, Bytes, BytesMut};
-use futures_util::StreamExt as _;
+use app::{Code, Gateway, LineOutcome, RecordLine};
 use kernel::authz::{Authorized, IngestRecords};
 use kernel::source::SourceId;
 use kernel::time::Timestamp;
-use serde::de::{SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer as _, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use validator::Validate;
 
 use crate::http::authenticate::Allowed;
-use crate::http::json::{self, Rejection};
+use crate::http::lines::{self, JSON, LineProblem, LineProblemBody, NDJSON};
 use crate::http::object::Object;
 use crate::http::problem::{FaultDocument, Problem};
-use crate::http::{body, negotiate};
+use crate::http::v1::subject::Subject;
 
-/// The most bytes of a body of lines.
-const MOST_BYTES: usize = 64 * 1024 * 1024;
-/// The most bytes of a body that is one array: it is held whole.
-const MOST_ARRAY_BYTES: usize = 8 * 1024 * 1024;
-/// The most bytes of one line.
-const MOST_LINE_BYTES: usize = 256 * 1024;
-/// The most lines of a body.
-const MOST_LINES: u32 = 100_000;
 /// How many lines are stored together.
 const CHUNK: usize = 500;
-
-const NDJSON: &str = "application/x-ndjson";
-const JSON: &str = "application/json";
 
 /// What a source says of one person.
 #[derive(Deserialize, Validate, ToSchema)]
@@ -124,17 +110,6 @@ pub struct LineResultBody {
     problem: Option<LineProblemBody>,
 }
 
-/// Why a line was rejected.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = LineProblem)]
-pub struct LineProblemBody {
-    /// The stable code of the problem.
-    #[schema(value_type = String)]
-    code: &'static str,
-    /// What is wrong, fault by fault.
-    errors: Vec<FaultDocument>,
-}
-
 /// What became of all lines.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = IngestResult)]
@@ -168,44 +143,18 @@ pub async fn handler(
 ) -> Result<HttpResponse, Problem> {
     let source = by.0.actor().client().and_then(|client| client.source.clone());
     let source = source.ok_or_else(|| Problem::of(Code::SourceMismatch))?;
-    let (is_lines, answer) = formats(&request)?;
+    let (is_lines, answer) = lines::formats(&request)?;
     let mut ingestion = Ingestion::new(&gateway, &by.0, source, answer);
-    if is_lines {
-        ingestion.take_lines(&request, payload).await?
-    } else {
-        ingestion.take_array(&request, payload).await?
-    }
+    lines::read::<RecordBody>(&request, payload, is_lines, async |number, line| {
+        ingestion.take(number, line.map(RecordLine::from)).await
+    })
+    .await?;
+    ingestion.store().await?;
     Ok(ingestion.finish())
-}
-
-/// Whether the body is lines, and the media type of the answer.
-fn formats(request: &HttpRequest) -> Result<(bool, &'static str), Problem> {
-    let (is_lines, offers) = match body::media_type(request).as_deref() {
-        Some(NDJSON | "application/ndjson") => (true, [NDJSON, JSON]),
-        Some(JSON) => (false, [JSON, NDJSON]),
-        _ => {
-            return Err(Problem::of(Code::UnsupportedMediaType)
-                .saying("send `application/json` or `application/x-ndjson`"));
-        }
-    };
-    let answer = negotiate::media_type(request, &offers).ok_or_else(|| Problem::of(Code::NotAcceptable))?;
-    let answer = if answer == NDJSON { NDJSON } else { JSON };
-    Ok((is_lines, answer))
 }
 
 /// One line, read or found wrong.
 type Line = Result<RecordLine, LineProblem>;
-
-struct LineProblem {
-    code: Code,
-    faults: Vec<Fault>,
-}
-
-impl From<Vec<Fault>> for LineProblem {
-    fn from(faults: Vec<Fault>) -> Self {
-        Self { code: faults.first().map_or(Code::InvalidField, |fault| fault.code), faults }
-    }
-}
 
 /// A body on its way in.
 struct Ingestion<'a> {
@@ -229,63 +178,7 @@ impl<'a> Ingestion<'a> {
         Self { gateway, by, source, answer, waiting: Vec::new(), results: Vec::new(), stored: 0, rejected: 0 }
     }
 
-    async fn take_lines(&mut self, request: &HttpRequest, mut payload: web::Payload) -> Result<(), Problem> {
-        body::refuse_encoded(request)?;
-        if body::declared_bytes(request).is_some_and(|declared| declared > MOST_BYTES) {
-            return Err(Problem::of(Code::PayloadTooLarge));
-        }
-        let (mut total, mut splitter) = (0_usize, Splitter::default());
-        while let Some(chunk) = payload.next().await {
-            let chunk = chunk.map_err(|_| body::broken())?;
-            total = total.saturating_add(chunk.len());
-            if total > MOST_BYTES {
-                return Err(Problem::of(Code::PayloadTooLarge));
-            }
-            splitter.add(&chunk);
-            while let Some(line) = splitter.next() {
-                self.take_line(&line).await?;
-            }
-        }
-        if let Some(line) = splitter.rest() {
-            self.take_line(&line).await?;
-        }
-        self.store().await
-    }
-
-    async fn take_line(&mut self, (number, line): &(u32, Option<Bytes>)) -> Result<(), Problem> {
-        let read = match line {
-            None => Err(LineProblem::from(vec![Fault::at("", Code::TooLong)])),
-            Some(line) if line.trim_ascii().is_empty() => return Ok(()),
-            Some(line) => {
-                json::parse::<RecordBody>(line).map(RecordLine::from).map_err(|rejection| match rejection {
-                    Rejection::Unreadable(code) => LineProblem { code, faults: vec![Fault::at("", code)] },
-                    Rejection::Invalid(faults) => faults.into(),
-                })
-            }
-        };
-        self.take(*number, read).await
-    }
-
-    /// An array is one document: if it is not well-formed, nothing of it is stored.
-    async fn take_array(&mut self, request: &HttpRequest, payload: web::Payload) -> Result<(), Problem> {
-        let bytes = body::read(request, &mut payload.into_inner(), MOST_ARRAY_BYTES).await?;
-        let text = std::str::from_utf8(&bytes).map_err(|_| Problem::of(Code::InvalidUtf8))?;
-        let mut reader = serde_json::Deserializer::from_str(text);
-        let lines = reader.deserialize_seq(Lines).and_then(|lines| reader.end().map(|()| lines));
-        let lines = lines.map_err(|error| match error.classify() {
-            serde_json::error::Category::Data => Problem::fault("", Code::InvalidField),
-            _ => Problem::of(Code::MalformedJson),
-        })?;
-        for (number, line) in (1..).zip(lines) {
-            self.take(number, line).await?;
-        }
-        self.store().await
-    }
-
     async fn take(&mut self, number: u32, line: Line) -> Result<(), Problem> {
-        if number > MOST_LINES {
-            return Err(Problem::of(Code::PayloadTooLarge).saying("send at most 100,000 records at once"));
-        }
         self.waiting.push((number, line));
         if self.waiting.len() >= CHUNK { self.store().await } else { Ok(()) }
     }
@@ -326,10 +219,9 @@ impl<'a> Ingestion<'a> {
                 self.stored += 1;
                 LineResultBody { line, status: "stored", created: Some(created), problem: None }
             }
-            Err(LineProblem { code, faults }) => {
+            Err(problem) => {
                 self.rejected += 1;
-                let errors = faults.iter().map(FaultDocument::from).collect();
-                let problem = LineProblemBody { code: code.as_str(), errors };
+                let problem = LineProblemBody::from(&problem);
                 LineResultBody { line, status: "rejected", created: None, problem: Some(problem) }
             }
         };
@@ -351,110 +243,5 @@ impl<'a> Ingestion<'a> {
             self.results
         };
         HttpResponse::Ok().insert_header((CONTENT_TYPE, self.answer)).body(body)
-    }
-}
-
-/// Cuts a stream into lines. A line that is too long is passed over, and told as such.
-#[derive(Default)]
-struct Splitter {
-    buffer: BytesMut,
-    /// How much of the buffer is known to hold no line end.
-    searched: usize,
-    is_passing_over: bool,
-    line: u32,
-}
-
-impl Splitter {
-    fn add(&mut self, chunk: &[u8]) {
-        self.buffer.extend_from_slice(chunk);
-    }
-
-    /// The next whole line with its number; without its bytes if it is too long.
-    fn next(&mut self) -> Option<(u32, Option<Bytes>)> {
-        let end = self.buffer.iter().skip(self.searched).position(|byte| *byte == b'\n');
-        let Some(end) = end.map(|end| end + self.searched) else {
-            self.searched = self.buffer.len();
-            if self.searched > MOST_LINE_BYTES {
-                self.is_passing_over = true;
-                self.buffer.clear();
-                self.searched = 0;
-            }
-            return None;
-        };
-        let line = self.buffer.split_to(end).freeze();
-        self.buffer.advance(1);
-        self.searched = 0;
-        Some(self.number(line))
-    }
-
-    /// What stands after the last line end.
-    fn rest(&mut self) -> Option<(u32, Option<Bytes>)> {
-        if self.buffer.is_empty() && !self.is_passing_over {
-            return None;
-        }
-        let line = self.buffer.split().freeze();
-        Some(self.number(line))
-    }
-
-    fn number(&mut self, line: Bytes) -> (u32, Option<Bytes>) {
-        self.line = self.line.saturating_add(1);
-        let is_too_long = std::mem::take(&mut self.is_passing_over) || line.len() > MOST_LINE_BYTES;
-        (self.line, (!is_too_long).then_some(line))
-    }
-}
-
-/// Reads an array element by element, so that one of a wrong shape does not lose the others.
-struct Lines;
-
-impl<'de> Visitor<'de> for Lines {
-    type Value = Vec<Line>;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("an array of records")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Vec<Line>, A::Error> {
-        let mut lines = Vec::new();
-        while let Some(element) = elements.next_element::<Value>()? {
-            // One more than allowed is kept, so that the excess is seen.
-            if u32::try_from(lines.len()).is_ok_and(|count| count <= MOST_LINES) {
-                lines.push(json::convert::<RecordBody>(element).map(RecordLine::from).map_err(LineProblem::from));
-            }
-        }
-        Ok(lines)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn split(chunks: &[&[u8]]) -> Vec<(u32, Option<usize>)> {
-        let mut splitter = Splitter::default();
-        let mut lines = Vec::new();
-        for chunk in chunks {
-            splitter.add(chunk);
-            while let Some((number, line)) = splitter.next() {
-                lines.push((number, line.map(|line| line.len())));
-            }
-        }
-        lines.extend(splitter.rest().map(|(number, line)| (number, line.map(|line| line.len()))));
-        lines
-    }
-
-    #[test]
-    fn lines_are_whole_however_they_arrive() {
-        let expected = vec![(1, Some(2)), (2, Some(0)), (3, Some(3))];
-        assert_eq!(split(&[b"ab\n\ncde"]), expected);
-        assert_eq!(split(&[b"a", b"b", b"\n", b"\nc", b"de"]), expected);
-        assert_eq!(split(&[b"ab\n\ncde\n"]), expected);
-    }
-
-    #[test]
-    fn a_line_that_is_too_long_loses_only_itself() {
-        let long = vec![b'x'; MOST_LINE_BYTES + 1];
-        assert_eq!(split(&[b"a\n", &long, b"\nb"]), vec![(1, Some(1)), (2, None), (3, Some(1))]);
-        assert_eq!(split(&[&long, &long, b"tail\nb\n"]), vec![(1, None), (2, Some(1))]);
-        assert_eq!(split(&[&long]), vec![(1, None)]);
     }
 }

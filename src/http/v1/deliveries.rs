@@ -1,0 +1,3 @@
+//! What senders need at send time.
+
+pub mod resolve;

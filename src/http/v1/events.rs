@@ -1,0 +1,3 @@
+//! What programs report of persons' reactions.
+
+pub mod report;
