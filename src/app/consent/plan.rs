@@ -54,7 +54,7 @@ impl Gateway {
         let regime = declared
             .or_else(|| form?.default_regime.map(|regime| (regime, RegimeSource::Form)))
             .or_else(|| self.settings().default_regime.map(|regime| (regime, RegimeSource::Default)));
-        let to_confirm = reading.to_confirm(post, form, &statements, identity.as_ref());
+        let to_confirm = reading.asked_to_confirm(post, form, &statements, identity.as_ref());
         let attributes = reading.fields(post, form);
         let birth = reading.birth(post, &attributes);
         if !reading.faults.is_empty() {
@@ -361,7 +361,7 @@ impl<'a> Reading<'a> {
     }
 
     /// What the owner of the mailbox is to confirm, if anything: then there must be a mailbox.
-    fn to_confirm<'i>(
+    fn asked_to_confirm<'i>(
         &mut self,
         post: &ConsentPost,
         form: Option<&'i FormRule>,
