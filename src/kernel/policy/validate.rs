@@ -252,4 +252,4 @@ fn declared<'d, T>(tables: &'d Tables<'_, T>) -> &'d BTreeSet<String> {
 }
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;
