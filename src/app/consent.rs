@@ -150,6 +150,8 @@ pub struct Receipt {
     pub events: Vec<(EventKind, Option<Purpose>)>,
     /// With which the person takes consent back, without a login.
     pub withdrawal_token: String,
+    /// With which the poster reads what was posted, and nothing else.
+    pub receipt_token: String,
     /// Whether a signal was processed (11 CCR §7025(c)(6)).
     pub gpc_processed: bool,
     /// Whether this answers a repetition.
@@ -234,7 +236,8 @@ impl Gateway {
             }
         };
         let withdrawal_token = self.inner.keyring.withdrawal_token(subject);
-        Ok(Receipt { receipt, recorded_at, events, withdrawal_token, gpc_processed, replayed })
+        let receipt_token = self.inner.keyring.receipt_token(subject, receipt);
+        Ok(Receipt { receipt, recorded_at, events, withdrawal_token, receipt_token, gpc_processed, replayed })
     }
 
     /// A notice by its digest: any version that was ever in force (GDPR Art. 7(1)).

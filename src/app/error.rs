@@ -81,6 +81,7 @@ codes! {
     IdempotencyKeyMalformed "idempotency_key_malformed" "The idempotency key is not well-formed",
     CursorInvalid "cursor_invalid" "The cursor is not valid",
     PolicyChanged "policy_changed" "The policy changed meanwhile",
+    PolicyNotReproducible "policy_not_reproducible" "The policy that was in force then cannot be read any more",
     SubjectNotFound "subject_not_found" "No such person is held",
     RequestNotFound "request_not_found" "There is no such request",
     Suppressed "suppressed" "The person is suppressed for imports",

@@ -268,6 +268,7 @@ const fn status_of(code: Code) -> StatusCode {
         Code::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
         Code::IdempotencyInProgress
         | Code::PolicyChanged
+        | Code::PolicyNotReproducible
         | Code::NameTaken
         | Code::PersonNotInformed
         | Code::NotRestricted => StatusCode::CONFLICT,

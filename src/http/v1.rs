@@ -3,6 +3,8 @@
 pub mod consents;
 pub mod notices;
 pub mod profiles;
+pub mod prompts;
 pub mod records;
 pub mod rights_requests;
 pub mod subject;
+pub mod subjects;

@@ -47,8 +47,12 @@ pub fn expiries(
 fn grants(standing: &Standing, rule: &PurposeRule) -> impl Iterator<Item = (u32, Timestamp)> {
     let known = standing.purpose(&rule.id);
     // A weaker basis never survives a no.
-    let implied = known.filter(|_| standing.denied_at(&rule.id).is_none()).and_then(|known| known.implied.as_ref());
-    [standing.effective(&rule.id), implied].into_iter().flatten().map(|grant| (grant.sequence, end_of(grant, rule)))
+    let implied =
+        known.filter(|_| standing.denied_at(&rule.id).is_none()).and_then(|known| known.implied.as_ref());
+    [standing.effective(&rule.id), implied]
+        .into_iter()
+        .flatten()
+        .map(|grant| (grant.sequence, end_of(grant, rule)))
 }
 
 fn end(running: &mut Vec<(u32, Timestamp)>, purpose: &Purpose, now: Timestamp, ended: &mut Vec<ConsentEvent>) {

@@ -237,10 +237,8 @@ impl Question<'_> {
             None | Some(Mode::Forbidden | Mode::OptOut) => (None, None),
             Some(Mode::Allowed) => (self.rule().and_then(|rule| rule.bases.first().copied()), None),
             Some(Mode::OptIn | Mode::ExplicitOptIn | Mode::OptInOrSoft | Mode::OptInOrImplied) => {
-                let weaker = [
-                    (EventKind::SoftOptInBasis, Basis::SoftOptIn),
-                    (EventKind::ImpliedBasis, Basis::Implied),
-                ];
+                let weaker =
+                    [(EventKind::SoftOptInBasis, Basis::SoftOptIn), (EventKind::ImpliedBasis, Basis::Implied)];
                 for (kind, basis) in weaker {
                     let without: Vec<_> = events.iter().filter(|event| event.kind != kind).cloned().collect();
                     if self.refusal_after(&without, self.at).is_some() {
@@ -360,9 +358,8 @@ impl Question<'_> {
             Some(Refusal::Minor) => standing.birth().map(birthdays).unwrap_or_default(),
             Some(_) => Vec::new(),
         };
-        let other = |at: &Timestamp| {
-            *at > self.at && self.refusal_after(self.events, *at).is_some() != refusal.is_some()
-        };
+        let other =
+            |at: &Timestamp| *at > self.at && self.refusal_after(self.events, *at).is_some() != refusal.is_some();
         candidates.into_iter().filter(other).min()
     }
 }

@@ -203,7 +203,12 @@ impl PromptQuestion<'_> {
 
     /// An instant after everything that is known, so that nothing ties with it.
     fn after_now(&self) -> Timestamp {
-        self.events.iter().map(|event| event.received_at).max().map_or(self.now, |last| last.max(self.now)).plus_ms(1)
+        self.events
+            .iter()
+            .map(|event| event.received_at)
+            .max()
+            .map_or(self.now, |last| last.max(self.now))
+            .plus_ms(1)
     }
 
     /// Until when the person's no is respected: the part that nothing shortens, and the part of US law that a
@@ -231,7 +236,11 @@ impl PromptQuestion<'_> {
         });
         let opted_out = self.opted_out_at(standing).map(|at| {
             let usual = self.purpose.reask_after.wait_from(at);
-            if is_us(regime) { self.californian(at, usual, standing) } else { usual.max(CALIFORNIA_WAIT.wait_from(at)) }
+            if is_us(regime) {
+                self.californian(at, usual, standing)
+            } else {
+                usual.max(CALIFORNIA_WAIT.wait_from(at))
+            }
         });
         denied.max(opted_out)
     }
@@ -252,10 +261,9 @@ impl PromptQuestion<'_> {
             let of_kind = self.events.iter().filter(|event| kinds.contains(&event.kind));
             of_kind.map(|event| event.received_at).max()
         };
-        let of_sale = standing
-            .opted_out_of_sale()
-            .filter(|_| self.purpose.sale_or_share)
-            .map(|first| latest(&[EventKind::OptOutSaleShare, EventKind::SignalGpc]).map_or(first, |at| at.max(first)));
+        let of_sale = standing.opted_out_of_sale().filter(|_| self.purpose.sale_or_share).map(|first| {
+            latest(&[EventKind::OptOutSaleShare, EventKind::SignalGpc]).map_or(first, |at| at.max(first))
+        });
         let limited = standing.limited_at().filter(|_| self.purpose.sensitive && !self.purpose.spi_necessary);
         of_sale.max(limited)
     }

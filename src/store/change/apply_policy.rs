@@ -68,7 +68,7 @@ impl Change for ApplyPolicy {
             .map_err(from_db)?;
         // After the row of the policy in force, which whoever applies another one at this moment waits for.
         sql("INSERT INTO policy_history (place, version, applied_at) \
-             SELECT coalesce(max(place), 0) + 1, $1, $2 FROM policy_history")
+             VALUES ((SELECT coalesce(max(place), 0) + 1 FROM policy_history), $1, $2)")
         .with_bytes(self.version.as_bytes())
         .with(self.at.as_millis())
         .execute(conn.raw())

@@ -33,11 +33,8 @@ impl Change for RecordInspection {
     }
 
     fn entries(&self, (): &()) -> Entries {
-        let event = LedgerEvent::SubjectInspected {
-            subject: self.subject,
-            client: self.client.clone(),
-            what: self.what,
-        };
+        let event =
+            LedgerEvent::SubjectInspected { subject: self.subject, client: self.client.clone(), what: self.what };
         Entries::one(LedgerEntry { at: self.at, event })
     }
 }

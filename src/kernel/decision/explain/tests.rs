@@ -16,8 +16,13 @@ fn each_case(mut check: impl FnMut(&Question<'_>, &Standing)) {
         let attributes = ATTRIBUTES.iter().map(|id| name(id)).collect();
         let ask = Ask::new(&policy, name(random.pick(&RECIPIENTS)), name(random.pick(&PURPOSES)), attributes);
         let day = 995 + i64::try_from(random.below(300)).unwrap();
-        let question =
-            Question { policy: &policy, subject: SubjectId::from_bytes([7; 16]), events: &events, ask: &ask, at: at(day * DAY) };
+        let question = Question {
+            policy: &policy,
+            subject: SubjectId::from_bytes([7; 16]),
+            events: &events,
+            ask: &ask,
+            at: at(day * DAY),
+        };
         let until: Vec<_> = events.iter().filter(|event| event.received_at <= question.at).cloned().collect();
         check(&question, &Standing::fold(question.subject, &until));
     }
@@ -97,7 +102,9 @@ fn the_event_behind_a_result_is_one_that_was_known() {
         }
         let needs_event = matches!(
             explained.refusal,
-            Some(Refusal::Restricted | Refusal::Objected | Refusal::Withdrawn | Refusal::Expired | Refusal::Pending)
+            Some(
+                Refusal::Restricted | Refusal::Objected | Refusal::Withdrawn | Refusal::Expired | Refusal::Pending
+            )
         );
         assert!(!needs_event || explained.event.is_some(), "{explained:?}");
     });
@@ -106,13 +113,15 @@ fn the_event_behind_a_result_is_one_that_was_known() {
 #[test]
 fn a_consent_that_ran_out_is_in_the_history_once() {
     each_case(|question, standing| {
-        let ended = crate::decision::expiry::expiries(question.policy, question.subject, question.events, question.at);
+        let ended =
+            crate::decision::expiry::expiries(question.policy, question.subject, question.events, question.at);
         assert!(ended.is_sorted_by_key(|event| event.received_at));
         for event in &ended {
             let grant = question.events.iter().find(|grant| grant.sequence == event.sequence).unwrap();
             assert_eq!((event.kind, &event.purpose), (EventKind::Expired, &grant.purpose));
             assert!(event.received_at <= question.at);
-            let same = |other: &&ConsentEvent| (other.sequence, &other.purpose) == (event.sequence, &event.purpose);
+            let same =
+                |other: &&ConsentEvent| (other.sequence, &other.purpose) == (event.sequence, &event.purpose);
             assert_eq!(ended.iter().filter(same).count(), 1);
         }
         // Whenever the decision finds the consent itself run out, the history says when.

@@ -53,7 +53,13 @@ impl Told {
         self.asked(purpose, on, None, false)
     }
 
-    fn asked(&self, purpose: &str, on: &str, prompts: Option<Prompts>, transaction_requires: bool) -> PromptAnswer {
+    fn asked(
+        &self,
+        purpose: &str,
+        on: &str,
+        prompts: Option<Prompts>,
+        transaction_requires: bool,
+    ) -> PromptAnswer {
         let policy = ValidPolicy::from_sources(&shipped()).unwrap();
         let purpose = policy.purpose(&purpose.parse().unwrap()).unwrap();
         let mut events = self.0.clone();
@@ -103,9 +109,11 @@ fn sta_09_a_refusal_is_respected_for_six_months() {
 
 #[test]
 fn sta_09_a_withdrawal_is_a_no_and_a_later_yes_ends_the_wait() {
-    let withdrawn = Told::under(&["EU_GDPR:DE"])
-        .says(EventKind::GrantConfirmed, Some(MAIL), "2024-01-01")
-        .says(EventKind::Withdrawn, None, "2024-02-01");
+    let withdrawn = Told::under(&["EU_GDPR:DE"]).says(EventKind::GrantConfirmed, Some(MAIL), "2024-01-01").says(
+        EventKind::Withdrawn,
+        None,
+        "2024-02-01",
+    );
     expect(withdrawn.ask(MAIL, "2024-03-01"), false, PromptReason::Waiting);
     let again = withdrawn.says(EventKind::GrantConfirmed, Some(MAIL), "2024-03-02");
     expect(again.ask(MAIL, "2024-03-03"), false, PromptReason::AlreadyGiven);
@@ -135,9 +143,11 @@ fn sta_31_m01_california_waits_twelve_months_and_rounds_up() {
 
 #[test]
 fn sta_31_the_wait_counts_from_the_last_opt_out_and_covers_the_limit() {
-    let twice = Told::under(&["US_CA"])
-        .says(EventKind::OptOutSaleShare, None, "2026-01-10")
-        .says(EventKind::SignalGpc, None, "2026-06-10");
+    let twice = Told::under(&["US_CA"]).says(EventKind::OptOutSaleShare, None, "2026-01-10").says(
+        EventKind::SignalGpc,
+        None,
+        "2026-06-10",
+    );
     expect(twice.ask(SHARE, "2027-02-01"), false, PromptReason::Waiting);
     expect(twice.ask(SHARE, "2027-06-11"), true, PromptReason::WaitOver);
     let limited = Told::under(&["US_CA"]).says(EventKind::LimitSpi, None, "2026-01-10");
@@ -198,7 +208,11 @@ fn there_is_nothing_to_ask_where_a_yes_changes_nothing() {
     let given = Told::under(&["EU_GDPR:DE"]).says(EventKind::GrantConfirmed, Some(MAIL), "2026-11-22");
     expect(given.ask(MAIL, "2026-11-23"), false, PromptReason::AlreadyGiven);
     expect(Told::under(&["US_CA"]).ask(SHARE, "2026-11-23"), false, PromptReason::NotNeeded);
-    expect(Told::under(&["EU_GDPR:DE"]).ask("service_transactional", "2026-11-23"), false, PromptReason::NotNeeded);
+    expect(
+        Told::under(&["EU_GDPR:DE"]).ask("service_transactional", "2026-11-23"),
+        false,
+        PromptReason::NotNeeded,
+    );
     expect(Told::under(&["US_OTHER:MD"]).ask(HEALTH, "2026-11-23"), false, PromptReason::Forbidden);
     let child = Told::under(&["EU_GDPR:DE"]).born(2013, 1, 1);
     expect(child.ask(MAIL, "2026-11-23"), false, PromptReason::Minor);
