@@ -192,7 +192,12 @@ async fn the_policy_of_then_decides(backend: Backend) {
     gateway.person("anna").gives(&[MAIL]).await;
     let permitted = gateway.later();
     gateway.later();
-    let strict = policy_with(&[("purposes.toml", "EU_GDPR = \"opt_in_or_soft\"", "EU_GDPR = \"forbidden\"")]);
+    let casl = "CA_CASL = \"opt_in_or_implied\"\nUNKNOWN = ";
+    let strict = policy_with(&[
+        ("purposes.toml", "EU_GDPR = \"opt_in_or_soft\"", "EU_GDPR = \"forbidden\""),
+        // What is not known is as strict as the strictest.
+        ("purposes.toml", &format!("{casl}\"opt_in\""), &format!("{casl}\"forbidden\"")),
+    ]);
     let gateway = gateway.under(strict).await;
     let second = gateway.gateway().policy().version().to_string();
     let forbidden = gateway.later();
@@ -248,7 +253,7 @@ async fn what_would_change_it_does(backend: Backend) {
     assert_eq!(ways().await, (json!("refuse"), vec![json!(["give"])], Value::Null));
     anna.gives(&[MAIL]).await;
     let (result, steps, ends) = ways().await;
-    assert_eq!((result, ends), (json!("permit"), json!("2028-11-22T12:00:00.001Z")));
+    assert_eq!((result, ends), (json!("permit"), json!("2028-11-22T12:00:00.002Z")));
     assert_eq!(steps, [json!(["withdraw"]), json!(["object"]), json!(["restrict"])]);
     officer.restricts(&anna, "unlawful").await.expect(201);
     anna.withdraws(&[MAIL]).await;
