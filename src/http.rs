@@ -109,7 +109,7 @@ const READ_PROFILES: Access = Access::Scope(Scope::ProfilesRead);
 const READ_RIGHTS: Access = Access::Scope(Scope::RightsRead);
 const PUBLIC: Access = Access::Public;
 
-static ROUTES: [Route; 25] = [
+static ROUTES: [Route; 28] = [
     // Persons and forms: no login.
     Route {
         is_cross_origin: true,
@@ -160,6 +160,7 @@ static ROUTES: [Route; 25] = [
             ],
         )
     },
+    at("/v1/receipts", "POST", &[post(PUBLIC, || web::to(v1::receipts::read::handler))]),
     // Sources.
     at(
         "/v1/prompts/lookup",
@@ -181,6 +182,12 @@ static ROUTES: [Route; 25] = [
         "/v1/subjects/{id}/consents",
         "GET, HEAD",
         &[get(READ_RIGHTS, || web::to(v1::subjects::consents::handler))],
+    ),
+    at("/v1/subjects/{id}/record", "GET, HEAD", &[get(READ_RIGHTS, || web::to(v1::receipts::record::handler))]),
+    at(
+        "/v1/subjects/{id}/receipts/{receipt}",
+        "GET, HEAD",
+        &[get(READ_RIGHTS, || web::to(v1::receipts::show::handler))],
     ),
     at(
         "/v1/subjects/{id}/disclosures",

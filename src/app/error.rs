@@ -82,6 +82,8 @@ codes! {
     CursorInvalid "cursor_invalid" "The cursor is not valid",
     PolicyChanged "policy_changed" "The policy changed meanwhile",
     PolicyNotReproducible "policy_not_reproducible" "The policy that was in force then cannot be read any more",
+    ReceiptNotFound "receipt_not_found" "There is no such receipt",
+    NothingConsented "nothing_consented" "The post consented to nothing",
     SubjectNotFound "subject_not_found" "No such person is held",
     RequestNotFound "request_not_found" "There is no such request",
     Suppressed "suppressed" "The person is suppressed for imports",

@@ -2,7 +2,7 @@
 //!
 //! The answer must tell nobody whether an address is known or what its owner chose. So without a login it is given only
 //! to the bearer of a receipt, and only from what was posted under that receipt: whoever made that post knows it
-//! already. A program of a source may name a person, as it may when it sends records; it learns whether and from when
+//! already. Only the link of a mail proves the mailbox, and opens all. A program of a source may name a person, as it may when it sends records; it learns whether and from when
 //! on it may ask, and never why.
 
 use kernel::authz::{AskPrompts, Authorized, LookUpPrompts};
@@ -43,7 +43,8 @@ pub struct PromptView {
 }
 
 impl Gateway {
-    /// Whether a form may ask the bearer of a receipt, judged by what was posted under that receipt alone.
+    /// Whether a form may ask the bearer of a receipt, judged by what was posted under that receipt alone; or the bearer of a
+    /// mail's preference link, judged by everything.
     ///
     /// # Errors
     /// When a purpose is unknown or the token is not one of ours.
@@ -53,12 +54,16 @@ impl Gateway {
         token: &str,
         ask: &PromptAsk,
     ) -> Result<Vec<PromptView>, AppError> {
-        let (subject, receipt) = self
-            .inner
-            .keyring
-            .open_receipt_token(token)
-            .map_err(|_| AppError::invalid(Fault::at("/token", Code::InvalidToken)))?;
-        self.answer_prompts(subject, Some(receipt), ask).await
+        let keyring = &self.inner.keyring;
+        let (subject, receipt) = match keyring.open_receipt_token(token) {
+            Ok((subject, receipt)) => (subject, Some(receipt)),
+            // Whoever has the link of a mail has the mailbox, and sees every choice behind that link anyway.
+            Err(_) => match keyring.open_preference_token(token, self.now()) {
+                Ok(subject) => (subject, None),
+                Err(_) => return Err(AppError::invalid(Fault::at("/token", Code::InvalidToken))),
+            },
+        };
+        self.answer_prompts(subject, receipt, ask).await
     }
 
     /// Whether a form may ask a person whom a source names.

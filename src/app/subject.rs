@@ -193,7 +193,7 @@ impl Gateway {
     }
 
     /// A person's history; `None`: unknown or erased.
-    pub(crate) async fn history(&self, subject: SubjectId) -> Result<Option<History>, AppError> {
+    pub(crate) async fn history(&self, subject: SubjectId) -> Result<Option<History>, StoreError> {
         let store = &self.inner.store;
         let Some(row) = store.rows_by_ids(&[subject]).await?.pop() else { return Ok(None) };
         let events = store.consent_events(subject).await?;

@@ -35,6 +35,9 @@ use super::{Access, Route, routes};
         super::v1::records::ingest::handler,
         super::v1::profiles::lookup::handler,
         super::v1::profiles::pull::handler,
+        super::v1::receipts::read::handler,
+        super::v1::receipts::show::handler,
+        super::v1::receipts::record::handler,
         super::v1::prompts::ask::handler,
         super::v1::prompts::preflight::handler,
         super::v1::prompts::lookup::handler,
@@ -133,6 +136,8 @@ fn failures(route: &Route, method: &str, access: Access, has_body: bool) -> Vec<
     match (route.path, method) {
         ("/v1/consents", "post") | ("/forms/{form}", "post") => statuses.extend([403, 409, 410]),
         ("/v1/consents" | "/v1/prompts/ask", "options") => statuses.push(403),
+        ("/v1/receipts", "post") => statuses.extend([404, 406, 409]),
+        ("/v1/subjects/{id}/receipts/{receipt}", "get") => statuses.extend([406, 409]),
         ("/v1/prompts/ask", "post") => statuses.extend([403, 404]),
         ("/v1/prompts/lookup", "post") => statuses.push(409),
         ("/v1/subjects/lookup", "post") => statuses.extend([404, 409]),

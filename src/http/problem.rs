@@ -262,6 +262,7 @@ const fn status_of(code: Code) -> StatusCode {
         | Code::UnknownForm
         | Code::NoticeUnknown
         | Code::SubjectNotFound
+        | Code::ReceiptNotFound
         | Code::RequestNotFound => StatusCode::NOT_FOUND,
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Code::ConfirmationExpired => StatusCode::GONE,
@@ -269,6 +270,7 @@ const fn status_of(code: Code) -> StatusCode {
         Code::IdempotencyInProgress
         | Code::PolicyChanged
         | Code::PolicyNotReproducible
+        | Code::NothingConsented
         | Code::NameTaken
         | Code::PersonNotInformed
         | Code::NotRestricted => StatusCode::CONFLICT,

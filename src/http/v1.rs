@@ -4,6 +4,7 @@ pub mod consents;
 pub mod notices;
 pub mod profiles;
 pub mod prompts;
+pub mod receipts;
 pub mod records;
 pub mod rights_requests;
 pub mod subject;

@@ -185,6 +185,10 @@ action! {
     AskPrompts, "ask_prompts", None, Actor::Person
 }
 action! {
+    /// Read the receipt of one's own post.
+    ReadReceipts, "read_receipts", None, Actor::Person
+}
+action! {
     /// Ask whether a form may ask a person whom a source names.
     LookUpPrompts, "look_up_prompts", Some(Scope::RecordsWrite)
 }

@@ -2,12 +2,14 @@
 
 mod event;
 mod evidence;
+mod lifecycle;
 mod repetition;
 mod restriction;
 mod standing;
 
 pub use event::{Assurance, Basis, ConsentEvent, EventKind, Grant};
 pub use evidence::{Action, Evidence, EvidenceFault, MailboxProof, Presentation};
+pub use lifecycle::{ConsentState, Indication, lifecycle, takes_back};
 pub use restriction::RestrictionGround;
 pub use standing::{GrantStanding, PurposeStanding, Standing};
 

@@ -662,4 +662,4 @@ impl AccessPermit {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -31,6 +31,7 @@ mod operation;
 mod preferences;
 mod prompts;
 mod pseudonymity;
+mod receipts;
 mod regimes;
 mod restriction;
 mod rights;

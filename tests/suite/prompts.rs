@@ -178,7 +178,7 @@ async fn a_question_must_name_its_purposes_and_its_person(backend: Backend) {
     // The withdrawal token only takes back, and an altered one is nobody's.
     let altered = format!("{}0", &token[..token.len() - 1]);
     let altered = if altered == token { format!("{}1", &token[..token.len() - 1]) } else { altered };
-    for bad in [own["withdrawal_token"].as_str().unwrap(), "", "r1_", &altered] {
+    for bad in [own["withdrawal_token"].as_str().unwrap(), "", "q1_", &altered] {
         ask(&gateway, &json!(bad), &[MAIL]).await.expect_problem(422, "invalid_token");
     }
     // By an address only a source may ask.

@@ -40,6 +40,8 @@ impl Gateway {
         let notices = self.notices_of(&opened.events).await?;
         let wordings = self.wordings_of(&opened.events).await?;
         let policy = self.policy();
+        let Some(history) = self.history(subject).await? else { return Ok(None) };
+        let record = self.records(&history).await?;
         let sources: BTreeSet<String> = opened
             .copy
             .attributes()
@@ -56,6 +58,7 @@ impl Gateway {
             "standing": standing(&opened.standing, &policy, at),
             "events": shown_history(subject, &opened.events, (&notices, &wordings), &policy, at),
             "prompts": self.shown_prompts(subject).await?,
+            "consent_record": record.document,
             "sources": sources,
             "disclosures": self.by_recipient(&disclosures, subject, &policy),
             "controllers": policy.controllers().map(|(id, rule)| json!({

@@ -44,22 +44,24 @@ impl Gateway {
             Some(sequence) => self.decisive_event(history, sequence).await?,
             None => Json::Null,
         };
+        let rule = policy.purpose(&ask.purpose).map(|rule| &**rule);
+        let findings: Vec<_> = explained.regimes.iter().map(|finding| shown_finding(finding, rule)).collect();
         let considered = events.iter().filter(|event| event.received_at <= at).count();
         let mut parts = vec![
             head(Some(&recipient)),
             result(explained.refusal),
             json!({
                 "policy": policy.version(),
-                "rule": policy.purpose(&ask.purpose).map(|rule| shown_rule(rule)),
+                "rule": rule.map(shown_rule),
                 "contract": policy.recipient(&recipient).map(|rule| shown_contract(rule)),
-                "regimes": explained.regimes.iter().map(shown_finding).collect::<Vec<_>>(),
+                "regimes": findings,
                 "event": event,
                 "events_considered": considered,
             }),
             outcome(&explained),
         ];
         if ask.as_of.is_none()
-            && let Some(rule) = policy.purpose(&ask.purpose)
+            && let Some(rule) = rule
         {
             let answer = self.prompt_answer(policy, rule, subject, &events, false, now).await?;
             parts.push(json!({ "may_prompt": answer }));
@@ -155,7 +157,7 @@ fn outcome(explained: &Explanation) -> Json {
 
 fn shown_rule(rule: &PurposeRule) -> Json {
     json!({
-        "title": rule.title,
+        "title": rule.title.as_str(),
         "version": rule.version,
         "last_breaking_version": rule.last_breaking_version,
         "validity": rule.validity.to_string(),
@@ -172,11 +174,12 @@ fn shown_contract(rule: &RecipientRule) -> Json {
     json!({ "name": rule.name, "role": rule.role, "controller": rule.controller, "country": rule.country })
 }
 
-fn shown_finding(finding: &RegimeFinding) -> Json {
+fn shown_finding(finding: &RegimeFinding, rule: Option<&PurposeRule>) -> Json {
     json!({
         "regime": finding.regime,
         "mode": finding.mode.map(kernel::policy::Mode::as_str),
         "basis": finding.basis,
+        "assurance_needed": rule.map(|rule| rule.assurance_needed(finding.regime)),
         "result": if finding.refusal.is_none() { "permit" } else { "refuse" },
         "reason": finding.refusal.map(Refusal::code),
         "event": finding.event,
@@ -208,6 +211,8 @@ const fn in_words(refusal: Option<Refusal>) -> &'static str {
         Refusal::Forbidden => "The policy forbids it under the person's law.",
         Refusal::Unreadable => "The person's row cannot be read or verified.",
         Refusal::StaleThirdParty => "Another organisation collected the consent too long ago.",
+        Refusal::RecipientNotDisclosed => "The notice that was shown did not name the recipient.",
+        Refusal::AutomatedDecision => "The law's conditions for a decision by computer alone are not met.",
     }
 }
 

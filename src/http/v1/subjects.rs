@@ -12,7 +12,7 @@ use kernel::id::SubjectId;
 use crate::http::problem::Problem;
 
 /// The person of a path. What is no id is nobody's: the answer is the same as for an unknown one.
-fn subject_of(request: &HttpRequest) -> Result<SubjectId, Problem> {
+pub(super) fn subject_of(request: &HttpRequest) -> Result<SubjectId, Problem> {
     let id = request.match_info().get("id").unwrap_or_default();
     id.parse().map_err(|_| Problem::of(Code::SubjectNotFound))
 }

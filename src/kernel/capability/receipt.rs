@@ -11,7 +11,7 @@ use crate::pseudonym::Pseudonymiser;
 use crate::seal::{Keyring, derive, keyed_digest};
 use crate::subject::SubjectId;
 
-const RECEIPT: &str = "r1_";
+const RECEIPT: &str = "q1_";
 
 impl Keyring {
     /// The token with which the maker of a post reads its receipt again.
@@ -79,7 +79,7 @@ mod tests {
                 assert_eq!(keys.open_receipt_token(&forged), Err(CapabilityError), "{at}");
             }
         }
-        for bad in ["", "r1_", "r1_zz", "r1_ü", &keys.withdrawal_token(subject)] {
+        for bad in ["", "q1_", "q1_zz", "q1_ü", &keys.withdrawal_token(subject)] {
             assert_eq!(keys.open_receipt_token(bad), Err(CapabilityError));
         }
     }

@@ -15,7 +15,7 @@ use crate::title::Title;
 const DAY: i64 = 86_400_000;
 
 /// A small generator: the same cases on every run and machine.
-pub(super) struct Random(pub(super) u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -25,7 +25,7 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    pub(super) fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
 
@@ -33,22 +33,22 @@ impl Random {
         self.below(odds) == 0
     }
 
-    pub(super) fn pick<T: Clone>(&mut self, from: &[T]) -> T {
+    pub(crate) fn pick<T: Clone>(&mut self, from: &[T]) -> T {
         let at = usize::try_from(self.below(from.len() as u64)).unwrap();
         from[at].clone()
     }
 }
 
-pub(super) fn name<T: std::str::FromStr>(text: &str) -> T {
+pub(crate) fn name<T: std::str::FromStr>(text: &str) -> T {
     text.parse().ok().unwrap()
 }
 
-pub(super) const PURPOSES: [&str; 6] = ["mail", "profiling", "sharing", "health", "service", "fraud"];
-pub(super) const ATTRIBUTES: [&str; 5] = ["band", "score", "illness", "hidden", "address"];
-pub(super) const RECIPIENTS: [&str; 3] = ["own", "sender", "network"];
+pub(crate) const PURPOSES: [&str; 6] = ["mail", "profiling", "sharing", "health", "service", "fraud"];
+pub(crate) const ATTRIBUTES: [&str; 5] = ["band", "score", "illness", "hidden", "address"];
+pub(crate) const RECIPIENTS: [&str; 3] = ["own", "sender", "network"];
 
 /// A policy with everything that the rules distinguish, drawn anew for each seed.
-pub(super) fn policy(random: &mut Random) -> ValidPolicy {
+pub(crate) fn policy(random: &mut Random) -> ValidPolicy {
     let modes = [
         Mode::OptIn,
         Mode::OptInOrSoft,
@@ -166,7 +166,7 @@ fn notice(text: &str, recipients: &[&str]) -> (NoticeDigest, Arc<NoticeText>) {
     (digest, Arc::new(text))
 }
 
-pub(super) fn history(random: &mut Random) -> Vec<ConsentEvent> {
+pub(crate) fn history(random: &mut Random) -> Vec<ConsentEvent> {
     let kinds = [
         EventKind::GrantRequested,
         EventKind::GrantConfirmed,
@@ -259,7 +259,7 @@ pub(super) fn history(random: &mut Random) -> Vec<ConsentEvent> {
     events
 }
 
-pub(super) fn at(millis: i64) -> Timestamp {
+pub(crate) fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis)
 }
 

@@ -304,7 +304,7 @@ impl From<RequestBody> for PersonRequest {
     "recorded_at": "2026-11-22T18:30:01.250Z",
     "events": [{"event": "GRANT_CONFIRMED", "purpose": "email_marketing"}],
     "withdrawal_token": "w1_5f2b8a3c9d1e4f60718293a4b5c6d7e8000102030405060708090a0b0c0d0e0f",
-    "receipt_token": "r1_5f2b8a3c9d1e4f60718293a4b5c6d7e80f1e2d3c4b5a69788796a5b4c3d2e1f0000102030405060708090a0b0c0d0e0f",
+    "receipt_token": "q1_5f2b8a3c9d1e4f60718293a4b5c6d7e80f1e2d3c4b5a69788796a5b4c3d2e1f0000102030405060708090a0b0c0d0e0f",
     "gpc_processed": false
 }))]
 pub struct ReceiptBody {

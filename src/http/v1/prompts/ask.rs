@@ -18,7 +18,7 @@ use crate::http::problem::Problem;
 /// What a form wants to know.
 #[derive(Deserialize, Validate, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(as = PromptQuestion, example = json!({"token": "r1_5f2b8a3c9d1e4f60718293a4b5c6d7e80f1e2d3c4b5a69788796a5b4c3d2e1f0000102030405060708090a0b0c0d0e0f", "purposes": ["email_marketing"]}))]
+#[schema(as = PromptQuestion, example = json!({"token": "q1_5f2b8a3c9d1e4f60718293a4b5c6d7e80f1e2d3c4b5a69788796a5b4c3d2e1f0000102030405060708090a0b0c0d0e0f", "purposes": ["email_marketing"]}))]
 pub struct AskBody {
     /// The `receipt_token` of a post: the form's own memory of what was chosen in it.
     #[validate(length(max = 256, code = "too_long"))]
