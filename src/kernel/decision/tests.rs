@@ -531,8 +531,9 @@ mod naive {
             let out = rule.sale_or_share && self.out_of_sale();
             match rule.mode(regime) {
                 Mode::Forbidden => Err(Refusal::Forbidden),
-                Mode::Allowed => Ok(()),
-                Mode::OptOut => {
+                // Whoever unsubscribes from marketing is heard, whatever it rests on.
+                Mode::Allowed if !rule.direct_marketing => Ok(()),
+                Mode::Allowed | Mode::OptOut => {
                     let limited =
                         rule.sensitive && !rule.spi_necessary && self.of(EventKind::LimitSpi).next().is_some();
                     let denied = self.denied().is_some() && self.effective().is_none();

@@ -63,8 +63,12 @@ impl Told {
         let policy = ValidPolicy::from_sources(&shipped()).unwrap();
         let purpose = policy.purpose(&purpose.parse().unwrap()).unwrap();
         let mut events = self.0.clone();
+        let shown = policy.current_notice(&"checkout".parse().unwrap(), "en").unwrap();
         for (sequence, event) in events.iter_mut().enumerate() {
             event.sequence = u32::try_from(sequence).unwrap();
+            if let Some(grant) = &mut event.grant {
+                grant.notice = Some(shown.digest);
+            }
         }
         may_prompt(&PromptQuestion {
             policy: &policy,
