@@ -204,6 +204,7 @@ impl Gateway {
                 return Err(error);
             }
         };
+        let regime = planned.capture.events.iter().find_map(|event| event.regime);
         let (named, known) = match &planned.capture.who {
             CaptureSubject::Known(subject) => (*subject, Some(*subject)),
             CaptureSubject::Identified(who) => (who.new_subject, None),
@@ -236,7 +237,7 @@ impl Gateway {
             }
         };
         let withdrawal_token = self.inner.keyring.withdrawal_token(subject);
-        let receipt_token = self.inner.keyring.receipt_token(subject, receipt);
+        let receipt_token = self.inner.keyring.receipt_token(subject, receipt, regime);
         Ok(Receipt { receipt, recorded_at, events, withdrawal_token, receipt_token, gpc_processed, replayed })
     }
 

@@ -56,7 +56,7 @@ impl Gateway {
     ) -> Result<Vec<PromptView>, AppError> {
         let keyring = &self.inner.keyring;
         let (subject, receipt) = match keyring.open_receipt_token(token) {
-            Ok((subject, receipt)) => (subject, Some(receipt)),
+            Ok((subject, receipt, _)) => (subject, Some(receipt)),
             // Whoever has the link of a mail has the mailbox, and sees every choice behind that link anyway.
             Err(_) => match keyring.open_preference_token(token, self.now()) {
                 Ok(subject) => (subject, None),

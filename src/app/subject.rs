@@ -7,7 +7,7 @@ mod explanation;
 
 use kernel::attribute::AttributeName;
 use kernel::authz::{Authorized, InspectSubjects};
-use kernel::consent::{ConsentEvent, Evidence};
+use kernel::consent::{ConsentEvent, EventKind, Evidence};
 use kernel::id::{PullId, ReceiptId, SubjectId};
 use kernel::ledger::Inspection;
 use kernel::policy::ValidPolicy;
@@ -76,9 +76,14 @@ impl History {
         self.entries.iter().map(|(_, event, _)| event.clone()).collect()
     }
 
-    /// What was recorded under one receipt.
+    /// What was stated under one receipt. The facts that a post declares are not among it: they are recorded only where
+    /// they are new, which would tell whether the person was known.
     pub(crate) fn under(self, receipt: ReceiptId) -> Self {
-        let entries = self.entries.into_iter().filter(|(row, _, _)| row.receipt == receipt).collect();
+        let is_fact = |kind| matches!(kind, EventKind::RegimeDeclared | EventKind::BirthDeclared);
+        let stated = |(row, event, _): &(EventRow, ConsentEvent, Option<Evidence>)| {
+            row.receipt == receipt && !is_fact(event.kind)
+        };
+        let entries = self.entries.into_iter().filter(stated).collect();
         Self { entries, ..self }
     }
 }
