@@ -107,9 +107,10 @@ const fn at(path: &'static str, allow: &'static str, endpoints: &'static [Endpoi
 }
 
 const READ_PROFILES: Access = Access::Scope(Scope::ProfilesRead);
+const READ_RIGHTS: Access = Access::Scope(Scope::RightsRead);
 const PUBLIC: Access = Access::Public;
 
-static ROUTES: [Route; 21] = [
+static ROUTES: [Route; 99] = [
     // Persons and forms: no login.
     Route {
         is_cross_origin: true,
@@ -160,7 +161,24 @@ static ROUTES: [Route; 21] = [
         &[get(PUBLIC, || web::to(confirm::show::handler)), post(PUBLIC, || web::to(confirm::submit::handler))],
     ),
     at("/v1/notices/{digest}", "GET, HEAD", &[get(PUBLIC, || web::to(v1::notices::show::handler))]),
+    Route {
+        is_cross_origin: true,
+        ..at(
+            "/v1/prompts/ask",
+            "POST, OPTIONS",
+            &[
+                post(PUBLIC, || web::to(v1::prompts::ask::handler)),
+                options(PUBLIC, || web::to(v1::prompts::preflight::handler)),
+            ],
+        )
+    },
+    at("/v1/receipts", "POST", &[post(PUBLIC, || web::to(v1::receipts::read::handler))]),
     // Sources.
+    at(
+        "/v1/prompts/lookup",
+        "POST",
+        &[post(Access::Scope(Scope::RecordsWrite), || web::to(v1::prompts::lookup::handler))],
+    ),
     at(
         "/v1/records",
         "POST",
@@ -172,6 +190,24 @@ static ROUTES: [Route; 21] = [
     at("/v1/deliveries/resolve", "POST", &[post(READ_PROFILES, || web::to(v1::deliveries::resolve::handler))]),
     at("/v1/profiles", "GET, HEAD", &[get(READ_PROFILES, || web::to(v1::profiles::pull::handler))]),
     // Officers.
+    at("/v1/subjects/lookup", "POST", &[post(READ_RIGHTS, || web::to(v1::subjects::lookup::handler))]),
+    at("/v1/subjects/{id}/explain", "GET, HEAD", &[get(READ_RIGHTS, || web::to(v1::subjects::explain::handler))]),
+    at(
+        "/v1/subjects/{id}/consents",
+        "GET, HEAD",
+        &[get(READ_RIGHTS, || web::to(v1::subjects::consents::handler))],
+    ),
+    at("/v1/subjects/{id}/record", "GET, HEAD", &[get(READ_RIGHTS, || web::to(v1::receipts::record::handler))]),
+    at(
+        "/v1/subjects/{id}/receipts/{receipt}",
+        "GET, HEAD",
+        &[get(READ_RIGHTS, || web::to(v1::receipts::show::handler))],
+    ),
+    at(
+        "/v1/subjects/{id}/disclosures",
+        "GET, HEAD",
+        &[get(READ_RIGHTS, || web::to(v1::subjects::disclosures::handler))],
+    ),
     at(
         "/v1/rights-requests",
         "GET, HEAD, POST",

@@ -166,6 +166,8 @@ pub struct Receipt {
     pub events: Vec<(EventKind, Option<Purpose>)>,
     /// With which the person takes consent back, without a login.
     pub withdrawal_token: String,
+    /// With which the poster reads what was posted, and nothing else.
+    pub receipt_token: String,
     /// Whether a signal was processed (11 CCR §7025(c)(6)).
     pub gpc_processed: bool,
     /// With which the person sees that an opt-out they asked for was processed (11 CCR §7026(g)).
@@ -220,6 +222,7 @@ impl Gateway {
                 return Err(error);
             }
         };
+        let regime = planned.capture.events.iter().find_map(|event| event.regime);
         let (named, known) = match &planned.capture.who {
             CaptureSubject::Known(subject) => (*subject, Some(*subject)),
             CaptureSubject::Identified(who) => (who.new_subject, None),
@@ -252,9 +255,19 @@ impl Gateway {
             }
         };
         let withdrawal_token = self.inner.keyring.withdrawal_token(subject);
+        let receipt_token = self.inner.keyring.receipt_token(subject, receipt, regime);
         let opted_out = events.iter().any(|(kind, _)| *kind == EventKind::OptOutSaleShare);
         let status_token = opted_out.then(|| self.status_token(subject, Some(recorded_at))).transpose()?;
-        Ok(Receipt { receipt, recorded_at, events, withdrawal_token, gpc_processed, status_token, replayed })
+        Ok(Receipt {
+            receipt,
+            recorded_at,
+            events,
+            withdrawal_token,
+            receipt_token,
+            gpc_processed,
+            status_token,
+            replayed,
+        })
     }
 
     /// A notice by its digest: any version that was ever in force (GDPR Art. 7(1)).

@@ -4,7 +4,7 @@
 //! An erasure destroys the person's key and rows in the same transaction that records it: from its commit on no read
 //! discloses, and what remains is a keyed suppression fingerprint and a ledger entry that names nobody.
 
-mod document;
+pub(crate) mod document;
 mod restriction;
 
 use kernel::attribute::{AttributeType, Value};
@@ -216,7 +216,7 @@ impl Gateway {
         self.request_fingerprint(&[b"idempotency", idempotency.key.as_bytes()])
     }
 
-    async fn find(&self, subject: RightsSubject) -> Result<Option<SubjectId>, AppError> {
+    pub(crate) async fn find(&self, subject: RightsSubject) -> Result<Option<SubjectId>, AppError> {
         let (email, customer_id) = match subject {
             RightsSubject::Id(id) => {
                 return Ok(self.inner.store.rows_by_ids(&[id]).await?.first().map(|row| row.id));

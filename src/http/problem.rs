@@ -263,12 +263,15 @@ const fn status_of(code: Code) -> StatusCode {
         | Code::UnknownForm
         | Code::NoticeUnknown
         | Code::SubjectNotFound
+        | Code::ReceiptNotFound
         | Code::RequestNotFound => StatusCode::NOT_FOUND,
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Code::ConfirmationExpired => StatusCode::GONE,
         Code::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
         Code::IdempotencyInProgress
         | Code::PolicyChanged
+        | Code::PolicyNotReproducible
+        | Code::NothingConsented
         | Code::NameTaken
         | Code::PersonNotInformed
         | Code::NotRestricted => StatusCode::CONFLICT,

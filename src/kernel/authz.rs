@@ -186,6 +186,22 @@ action! {
     ReadRights, "read_rights", Some(Scope::RightsRead), Actor::Operator
 }
 action! {
+    /// Look at one person's file.
+    InspectSubjects, "inspect_subjects", Some(Scope::RightsRead), Actor::Operator
+}
+action! {
+    /// Ask whether a form may ask the bearer of a receipt.
+    AskPrompts, "ask_prompts", None, Actor::Person
+}
+action! {
+    /// Read the receipt of one's own post.
+    ReadReceipts, "read_receipts", None, Actor::Person
+}
+action! {
+    /// Ask whether a form may ask a person whom a source names.
+    LookUpPrompts, "look_up_prompts", Some(Scope::RecordsWrite)
+}
+action! {
     /// Read and verify the ledger.
     ReadLedger, "read_ledger", Some(Scope::LedgerRead), Actor::Operator
 }

@@ -5,6 +5,7 @@
 //! data in the clear.
 
 mod link;
+mod receipt;
 
 pub use link::{PREFERENCE_DAYS, Stop};
 

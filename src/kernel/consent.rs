@@ -2,6 +2,7 @@
 
 mod event;
 mod evidence;
+mod lifecycle;
 mod repetition;
 mod restriction;
 mod signalled;
@@ -10,6 +11,7 @@ mod steps;
 
 pub use event::{Assurance, Basis, ConsentEvent, EventKind, Grant};
 pub use evidence::{Action, Evidence, EvidenceFault, MailboxProof, Presentation};
+pub use lifecycle::{ConsentState, Indication, lifecycle, takes_back};
 pub use restriction::RestrictionGround;
 pub use signalled::Arrival;
 pub use standing::{GrantStanding, PurposeStanding, Standing};

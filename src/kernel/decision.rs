@@ -4,6 +4,10 @@
 //! contradictory or of another policy version is refused. Expiry, age and purpose versions are judged here, at the
 //! read, never by a job alone.
 
+pub mod expiry;
+pub mod explain;
+pub mod prompt;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -673,4 +677,4 @@ impl AccessPermit {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -79,6 +79,22 @@ pub enum Mode {
     Forbidden,
 }
 
+impl Mode {
+    /// Its name in policies and answers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OptIn => "opt_in",
+            Self::OptInOrSoft => "opt_in_or_soft",
+            Self::OptInOrImplied => "opt_in_or_implied",
+            Self::ExplicitOptIn => "explicit_opt_in",
+            Self::OptOut => "opt_out",
+            Self::Allowed => "allowed",
+            Self::Forbidden => "forbidden",
+        }
+    }
+}
+
 /// What the policy says of one purpose.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PurposeRule {
@@ -100,6 +116,8 @@ pub struct PurposeRule {
     pub third_party_validity: Months,
     /// How long not to ask again after a refusal.
     pub reask_after: Months,
+    /// How long not to ask again after a question that was not answered (EDPB 03/2022).
+    pub prompt_gap: Months,
     /// Direct marketing: an objection stops it absolutely (GDPR Art. 21(3)).
     pub direct_marketing: bool,
     /// A sale, sharing or cross-context advertising: opt-outs and GPC stop it (CCPA 1798.120).

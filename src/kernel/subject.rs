@@ -44,6 +44,20 @@ impl Birth {
         let had_birthday = (today.month().unsigned_abs(), today.day().unsigned_abs()) >= (month, day);
         today.year().saturating_sub(year).saturating_sub(i16::from(!had_birthday))
     }
+
+    /// The first instant (UTC) at which [`Birth::age_at`] is `age`.
+    #[must_use]
+    pub fn reaches(self, age: i16) -> Timestamp {
+        let (year, month, day) = match self {
+            Self::Year(year) => (year, 12, 31),
+            Self::Date(year, month, day) => (year, month, day),
+        };
+        let year = year.saturating_add(age);
+        let (month, day) = (month.cast_signed(), day.cast_signed());
+        // The only day that not every year has is 29 February.
+        let birthday = Date::new(year, month, day).or_else(|_| Date::new(year, 3, 1)).unwrap_or(Date::MAX);
+        Timestamp::from_date(birthday)
+    }
 }
 
 #[cfg(test)]
@@ -67,6 +81,16 @@ mod tests {
         let birth = Birth::Date(2008, 11, 23);
         assert_eq!(birth.age_at(at("2026-11-22")), 17);
         assert_eq!(birth.age_at(at("2026-11-23")), 18);
+    }
+
+    #[test]
+    fn an_age_is_reached_on_the_day_it_counts_from() {
+        for birth in [Birth::Date(2012, 2, 29), Birth::Date(2011, 8, 1), Birth::Year(2010)] {
+            for age in [13, 16, 18] {
+                let day = birth.reaches(age);
+                assert_eq!((birth.age_at(day.plus_ms(-1)), birth.age_at(day)), (age - 1, age), "{birth:?}");
+            }
+        }
     }
 
     #[test]

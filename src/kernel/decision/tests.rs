@@ -17,7 +17,7 @@ use crate::title::Title;
 const DAY: i64 = 86_400_000;
 
 /// A small generator: the same cases on every run and machine.
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -27,7 +27,7 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
 
@@ -35,22 +35,22 @@ impl Random {
         self.below(odds) == 0
     }
 
-    fn pick<T: Clone>(&mut self, from: &[T]) -> T {
+    pub(crate) fn pick<T: Clone>(&mut self, from: &[T]) -> T {
         let at = usize::try_from(self.below(from.len() as u64)).unwrap();
         from[at].clone()
     }
 }
 
-fn name<T: std::str::FromStr>(text: &str) -> T {
+pub(crate) fn name<T: std::str::FromStr>(text: &str) -> T {
     text.parse().ok().unwrap()
 }
 
-const PURPOSES: [&str; 6] = ["mail", "profiling", "sharing", "health", "service", "fraud"];
-const ATTRIBUTES: [&str; 5] = ["band", "score", "illness", "hidden", "address"];
-const RECIPIENTS: [&str; 3] = ["own", "sender", "network"];
+pub(crate) const PURPOSES: [&str; 6] = ["mail", "profiling", "sharing", "health", "service", "fraud"];
+pub(crate) const ATTRIBUTES: [&str; 5] = ["band", "score", "illness", "hidden", "address"];
+pub(crate) const RECIPIENTS: [&str; 3] = ["own", "sender", "network"];
 
 /// A policy with everything that the rules distinguish, drawn anew for each seed.
-fn policy(random: &mut Random) -> ValidPolicy {
+pub(crate) fn policy(random: &mut Random) -> ValidPolicy {
     let modes = [
         Mode::OptIn,
         Mode::OptInOrSoft,
@@ -74,6 +74,7 @@ fn policy(random: &mut Random) -> ValidPolicy {
                 validity: Months(u16::try_from(1 + random.below(24)).unwrap()),
                 third_party_validity: Months(u16::try_from(1 + random.below(4)).unwrap()),
                 reask_after: Months(6),
+                prompt_gap: Months(1),
                 direct_marketing: random.one_in(2),
                 sale_or_share: *id == "sharing" || random.one_in(5),
                 sensitive: *id == "health" || random.one_in(6),
@@ -168,7 +169,7 @@ fn notice(text: &str, recipients: &[&str]) -> (NoticeDigest, Arc<NoticeText>) {
     (digest, Arc::new(text))
 }
 
-fn history(random: &mut Random) -> Vec<ConsentEvent> {
+pub(crate) fn history(random: &mut Random) -> Vec<ConsentEvent> {
     let kinds = [
         EventKind::GrantRequested,
         EventKind::GrantConfirmed,
@@ -272,7 +273,7 @@ fn history(random: &mut Random) -> Vec<ConsentEvent> {
     events
 }
 
-fn at(millis: i64) -> Timestamp {
+pub(crate) fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis)
 }
 

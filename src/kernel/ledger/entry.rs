@@ -79,7 +79,7 @@ mod tests {
 
     use super::*;
     use crate::id::{LedgerRef, PullId, ReceiptId, RightsRequestId};
-    use crate::ledger::event::{AttemptRefusal, RefusedAttempt, RequestOutcome};
+    use crate::ledger::event::{AttemptRefusal, Inspection, RefusedAttempt, RequestOutcome};
     use crate::policy::PolicyVersion;
 
     fn name<T: std::str::FromStr<Err: std::fmt::Debug> + std::fmt::Debug>() -> impl Strategy<Value = T> {
@@ -148,6 +148,10 @@ mod tests {
                 LedgerEvent::CampaignResolved { pull: PullId::from_bytes(pull), campaign, first_contact }
             }),
             refused(),
+            (subject(), option::of(name()), select(vec![Inspection::Lookup, Inspection::Receipt]))
+                .prop_map(|(subject, client, what)| LedgerEvent::SubjectInspected { subject, client, what }),
+            (subject(), vec(name(), 0..9))
+                .prop_map(|(subject, purposes)| LedgerEvent::PromptShown { subject, purposes }),
         ]
     }
 

@@ -178,6 +178,29 @@ pub enum LedgerEvent {
         #[n(2)]
         first_contact: bool,
     },
+    /// Somebody of the controller's looked at one person's file (GDPR Art. 32); written before anything is shown.
+    #[n(22)]
+    SubjectInspected {
+        /// Whose.
+        #[n(0)]
+        subject: LedgerRef,
+        /// Who looked; nobody when it was the operator.
+        #[n(1)]
+        client: Option<ClientId>,
+        /// At what.
+        #[n(2)]
+        what: Inspection,
+    },
+    /// A form is about to ask a person (EDPB 03/2022).
+    #[n(21)]
+    PromptShown {
+        /// Whom.
+        #[n(0)]
+        subject: LedgerRef,
+        /// For which purposes.
+        #[n(1)]
+        purposes: Vec<Purpose>,
+    },
 }
 
 /// How a rights request ended, where no other entry says so.
@@ -195,6 +218,32 @@ pub enum RequestOutcome {
     /// The restriction was lifted.
     #[n(3)]
     RestrictionLifted = 3,
+}
+
+/// What of a person's file was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, Serialize)]
+#[cbor(index_only)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum Inspection {
+    /// Whether the person is known.
+    #[n(1)]
+    Lookup = 1,
+    /// Why a decision came out as it did.
+    #[n(2)]
+    Explanation = 2,
+    /// The history of consents.
+    #[n(3)]
+    Consents = 3,
+    /// Who received what.
+    #[n(4)]
+    Disclosures = 4,
+    /// The consent records.
+    #[n(5)]
+    Records = 5,
+    /// A consent receipt.
+    #[n(6)]
+    Receipt = 6,
 }
 
 /// What somebody tried, in the words of the faces rather than of paths or bodies that a caller could fill.
@@ -303,6 +352,8 @@ impl LedgerEvent {
             Self::CampaignResolved { .. } => "campaign_resolved",
             Self::RightsRequestCompleted { .. } => "rights_request_completed",
             Self::UnconfirmedPurged { .. } => "unconfirmed_purged",
+            Self::SubjectInspected { .. } => "subject_inspected",
+            Self::PromptShown { .. } => "prompt_shown",
         }
     }
 }

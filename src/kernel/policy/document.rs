@@ -251,6 +251,7 @@ pub(super) struct PurposeDocument {
     pub(super) validity: Placed<String>,
     pub(super) third_party_validity: Placed<String>,
     pub(super) reask_after: Placed<String>,
+    pub(super) prompt_gap: Placed<String>,
     #[serde(default)]
     pub(super) direct_marketing: bool,
     #[serde(default)]

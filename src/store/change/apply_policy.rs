@@ -13,6 +13,7 @@ use super::{Change, sealed};
 use crate::entity::{notice, policy_current, policy_version};
 use crate::error::{StoreError, from_db};
 use crate::query::StoredNotice;
+use crate::statement::sql;
 use crate::unit_of_work::{Conn, Entries, Unchanged};
 
 /// A policy that passed validation.
@@ -65,6 +66,13 @@ impl Change for ApplyPolicy {
             .exec_without_returning(conn.raw())
             .await
             .map_err(from_db)?;
+        // After the row of the policy in force, which whoever applies another one at this moment waits for.
+        sql("INSERT INTO policy_history (place, version, applied_at) \
+             VALUES ((SELECT coalesce(max(place), 0) + 1 FROM policy_history), $1, $2)")
+        .with_bytes(self.version.as_bytes())
+        .with(self.at.as_millis())
+        .execute(conn.raw())
+        .await?;
         for notice in &self.notices {
             self.keep_notice(conn, notice).await?;
         }

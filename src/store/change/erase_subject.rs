@@ -116,6 +116,7 @@ pub(super) async fn forget(conn: &Conn<'_>, subject: SubjectId) -> Result<(), St
     for statement in [
         "DELETE FROM consent_event WHERE subject_id = $1",
         "DELETE FROM idempotency_key WHERE subject_id = $1",
+        "DELETE FROM prompt WHERE subject_id = $1",
         "DELETE FROM confirmation WHERE subject_id = $1",
         "DELETE FROM outbox WHERE subject_id = $1",
         "UPDATE rights_request SET subject_id = NULL WHERE subject_id = $1",

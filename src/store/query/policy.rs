@@ -9,7 +9,7 @@ use sea_orm::EntityTrait as _;
 use crate::Store;
 use crate::entity::{policy_current, policy_version};
 use crate::error::{StoreError, from_db};
-use crate::statement::exactly;
+use crate::statement::{exactly, sql};
 
 /// A policy as it was applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +42,18 @@ impl Store {
             Some(version) => self.policy(&version).await,
             None => Ok(None),
         }
+    }
+
+    /// Which policy was in force at a time, if one was.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn policy_version_at(&self, at: Timestamp) -> Result<Option<PolicyVersion>, StoreError> {
+        let row = sql("SELECT version FROM policy_history WHERE applied_at <= $1 ORDER BY place DESC LIMIT 1")
+            .with(at.as_millis())
+            .row(self.db())
+            .await?;
+        row.map(|row| row.bytes(0).map(PolicyVersion::from_bytes)).transpose()
     }
 
     /// A policy that is or was in force.

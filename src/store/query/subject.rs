@@ -7,6 +7,7 @@ use kernel::id::LedgerRef;
 use kernel::identifier::{Fingerprint, IdentifierKind};
 use kernel::seal::SealedSubject;
 use kernel::subject::SubjectId;
+use kernel::time::Timestamp;
 use sqlx::postgres::PgPoolCopyExt as _;
 
 use crate::error::{StoreError, from_sqlx};
@@ -119,6 +120,18 @@ impl Store {
             )
             .await?;
         rows.iter().map(|row| SubjectRow::read(row, 0)).collect()
+    }
+
+    /// Since when a person is known.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn known_since(&self, subject: SubjectId) -> Result<Option<Timestamp>, StoreError> {
+        let row = sql("SELECT created_at FROM subject WHERE id = $1")
+            .with_bytes(subject.as_bytes())
+            .row(self.db())
+            .await?;
+        row.map(|row| row.get(0).map(Timestamp::from_millis)).transpose()
     }
 
     /// The fingerprints under which a person is found.

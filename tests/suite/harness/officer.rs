@@ -39,6 +39,24 @@ impl Officer<'_> {
         events.iter().map(|event| event["event"].as_str().unwrap().to_owned()).collect()
     }
 
+    /// What the gateway calls a person.
+    pub(crate) async fn finds(&self, person: &Person<'_>) -> String {
+        let found =
+            self.client.post("/v1/subjects/lookup", &json!({ "subject": { "email": person.email } })).await;
+        found.expect(200).json()["id"].as_str().unwrap().to_owned()
+    }
+
+    /// A part of a person's file.
+    pub(crate) async fn file(&self, person: &Person<'_>, part: &str) -> Answer {
+        let id = self.finds(person).await;
+        self.client.get(&format!("/v1/subjects/{id}/{part}")).await
+    }
+
+    /// Why a decision comes out, or came out, as it does.
+    pub(crate) async fn explains(&self, person: &Person<'_>, query: &str) -> Value {
+        self.file(person, &format!("explain?{query}")).await.expect(200).json()
+    }
+
     pub(crate) async fn erases(&self, person: &Person<'_>) -> Value {
         let answer = self.opens("erasure", json!({ "email": person.email })).await.expect(201).json();
         assert_eq!((&answer["status"], &answer["outcome"]), (&json!("completed"), &json!("erased")));

@@ -49,6 +49,20 @@ impl Source<'_> {
         assert_eq!((&result["stored"], &result["rejected"]), (&json!(lines.len()), &json!(0)), "{result}");
     }
 
+    /// Asks whether it may ask a person for a purpose.
+    pub(crate) async fn asks(&self, person: &Person<'_>, purpose: &str, more: Value) -> Value {
+        let mut body = json!({ "subject": { "email": person.email }, "purposes": [purpose] });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let answer = self.client.post("/v1/prompts/lookup", &body).await.expect(200).json();
+        answer["purposes"][0].clone()
+    }
+
+    /// Whether it may ask a person for a purpose, at noon of a day.
+    pub(crate) async fn may_ask(&self, person: &Person<'_>, purpose: &str, on: &str) -> bool {
+        self.client.at.clock().set(format!("{on}T12:00:00Z").parse().unwrap());
+        self.asks(person, purpose, json!({})).await["may_prompt"].as_bool().unwrap()
+    }
+
     /// Sends raw bytes.
     pub(crate) async fn sends_bytes(&self, kind: &str, body: impl Into<Vec<u8>>) -> Answer {
         let request = self.client.request("POST", "/v1/records").await;

@@ -334,6 +334,7 @@ impl From<RequestBody> for PersonRequest {
     "recorded_at": "2026-11-22T18:30:01.250Z",
     "events": [{"event": "GRANT_CONFIRMED", "purpose": "email_marketing"}],
     "withdrawal_token": "w1_5f2b8a3c9d1e4f60718293a4b5c6d7e8000102030405060708090a0b0c0d0e0f",
+    "receipt_token": "q1_5f2b8a3c9d1e4f60718293a4b5c6d7e80f1e2d3c4b5a69788796a5b4c3d2e1f0000102030405060708090a0b0c0d0e0f",
     "gpc_processed": false
 }))]
 pub struct ReceiptBody {
@@ -346,6 +347,9 @@ pub struct ReceiptBody {
     events: Vec<EventBody>,
     /// With it the person takes consent back, without a login.
     withdrawal_token: String,
+    /// With it the form asks whether it may ask again, and the person reads the receipt. It opens what was posted here
+    /// and nothing else of the person.
+    receipt_token: String,
     /// Whether a Global Privacy Control signal was processed.
     gpc_processed: bool,
     /// What to show the person then (11 CCR §7025(c)(6)).
@@ -399,6 +403,7 @@ impl ReceiptBody {
                 .map(|(event, purpose)| EventBody { event, purpose: purpose.map(String::from) })
                 .collect(),
             withdrawal_token: receipt.withdrawal_token,
+            receipt_token: receipt.receipt_token,
             gpc_processed: receipt.gpc_processed,
             gpc_display: receipt.gpc_processed.then_some(gpc::display(language)),
             status_token: receipt.status_token,

@@ -26,6 +26,8 @@ const MODES: [(&str, Mode); 7] = [
 
 /// ICO, direct marketing guidance: rely on no consent that somebody else obtained more than six months ago.
 const THIRD_PARTY_VALIDITY: Months = Months(6);
+/// How long a form waits after a question that was not answered, where the policy does not say.
+const PROMPT_GAP: Months = Months(1);
 
 type Modes = (BTreeMap<RegimeFamily, Mode>, BTreeMap<Regime, Mode>);
 
@@ -67,6 +69,10 @@ impl Check<'_> {
             ": a refusal needs a time of peace (EDPB 03/2022)",
         );
         let reask_after = self.months(place, reask, "reask_after");
+        let prompt_gap = match &document.prompt_gap {
+            Some(gap) => self.months(place, Some(gap), "prompt_gap"),
+            None => Some(PROMPT_GAP),
+        };
         let fideslang = self.line(place, &document.fideslang, "fideslang");
         if let (Some(key), Some(at)) = (&fideslang, &document.fideslang)
             && !vocabulary::is_data_use(key)
@@ -93,6 +99,7 @@ impl Check<'_> {
             validity: validity?,
             third_party_validity: third_party.unwrap_or(THIRD_PARTY_VALIDITY),
             reask_after: reask_after?,
+            prompt_gap: prompt_gap?,
             direct_marketing: document.direct_marketing,
             sale_or_share: document.sale_or_share,
             sensitive: document.sensitive,

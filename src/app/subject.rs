@@ -1,0 +1,251 @@
+//! One person's file, as officers of the controller see it: found by an identifier, explained, and shown as it grew.
+//!
+//! Every look is recorded in the ledger before anything is shown (GDPR Art. 32(1)), and somebody who was erased cannot be
+//! told from somebody who never was.
+
+mod explanation;
+
+use kernel::attribute::AttributeName;
+use kernel::authz::{Authorized, InspectSubjects};
+use kernel::consent::{ConsentEvent, EventKind, Evidence};
+use kernel::id::{PullId, ReceiptId, SubjectId};
+use kernel::ledger::Inspection;
+use kernel::policy::ValidPolicy;
+use kernel::policy::document::PolicySources;
+use kernel::purpose::Purpose;
+use kernel::recipient::RecipientId;
+use kernel::time::Timestamp;
+use serde_json::{Value as Json, json};
+use std::sync::Arc;
+use store::StoreError;
+use store::change::RecordInspection;
+use store::query::{DisclosurePosition, EventRow, SubjectRow};
+
+use crate::error::{AppError, Code, Fault};
+use crate::gateway::Gateway;
+use crate::rights::{RightsSubject, document};
+
+/// What an officer wants explained.
+#[derive(Debug, Clone)]
+pub struct ExplainAsk {
+    /// The purpose.
+    pub purpose: Purpose,
+    /// Who would receive; `None`: the only recipient that the purpose has.
+    pub recipient: Option<RecipientId>,
+    /// Which attribute; `None`: all of the recipient's contract for the purpose.
+    pub attribute: Option<AttributeName>,
+    /// At which time in the past; `None`: now.
+    pub as_of: Option<Timestamp>,
+}
+
+/// A place in the list of a person's disclosures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DisclosurePlace {
+    /// The time of the last one seen.
+    pub at: Timestamp,
+    /// Its pull.
+    pub pull: PullId,
+    /// Its page.
+    pub page: u32,
+}
+
+/// A part of what a person's file holds. Personal data: shown by no `Debug`.
+#[derive(Clone)]
+pub struct FileView {
+    /// The part, as one JSON document.
+    pub document: Json,
+    /// Where the list goes on, if it does.
+    pub next: Option<DisclosurePlace>,
+}
+
+impl std::fmt::Debug for FileView {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("FileView(..)")
+    }
+}
+
+/// A person's history, opened.
+pub(crate) struct History {
+    pub(crate) row: SubjectRow,
+    pub(crate) known_since: Timestamp,
+    pub(crate) entries: Vec<(EventRow, ConsentEvent, Option<Evidence>)>,
+}
+
+impl History {
+    pub(crate) fn events(&self) -> Vec<ConsentEvent> {
+        self.entries.iter().map(|(_, event, _)| event.clone()).collect()
+    }
+
+    /// What was stated under one receipt. The facts that a post declares are not among it: they are recorded only where
+    /// they are new, which would tell whether the person was known.
+    pub(crate) fn under(self, receipt: ReceiptId) -> Self {
+        let is_fact = |kind| matches!(kind, EventKind::RegimeDeclared | EventKind::BirthDeclared);
+        let stated = |(row, event, _): &(EventRow, ConsentEvent, Option<Evidence>)| {
+            row.receipt == receipt && !is_fact(event.kind)
+        };
+        let entries = self.entries.into_iter().filter(stated).collect();
+        Self { entries, ..self }
+    }
+}
+
+impl Gateway {
+    /// The gateway's own name of a person, by identifiers.
+    ///
+    /// # Errors
+    /// When the identifiers are none, or of two persons; [`Code::SubjectNotFound`] when nobody has them.
+    pub async fn find_subject(
+        &self,
+        by: &Authorized<InspectSubjects>,
+        email: Option<String>,
+        customer_id: Option<String>,
+    ) -> Result<SubjectId, AppError> {
+        let found = self.find(RightsSubject::Identified { email, customer_id }).await?;
+        let subject = found.ok_or(AppError::NotFound(Code::SubjectNotFound))?;
+        let row = self.inner.store.rows_by_ids(&[subject]).await?.pop();
+        let row = row.ok_or(AppError::NotFound(Code::SubjectNotFound))?;
+        self.note_inspection(by, &row, Inspection::Lookup).await?;
+        Ok(subject)
+    }
+
+    /// Why a recipient may have an attribute of a person for a purpose, or may not: now, or at a time in the past with what
+    /// was known and in force then.
+    ///
+    /// # Errors
+    /// When the question is not well put; [`Code::SubjectNotFound`] for who is unknown or erased.
+    pub async fn explain(
+        &self,
+        by: &Authorized<InspectSubjects>,
+        subject: SubjectId,
+        ask: &ExplainAsk,
+    ) -> Result<Json, AppError> {
+        let now = self.now();
+        if ask.as_of.is_some_and(|at| at > now) {
+            let detail = "what will be decided is not known yet";
+            return Err(AppError::invalid(Fault::saying("/as_of", Code::InvalidField, detail)));
+        }
+        let history = self.history_or_not_found(subject).await?;
+        let policy = match ask.as_of {
+            None => Some(self.policy()),
+            Some(at) => self.policy_at(at).await?,
+        };
+        let explained = self.explanation(&history, policy.as_deref(), ask, now).await?;
+        self.note_inspection(by, &history.row, Inspection::Explanation).await?;
+        Ok(explained)
+    }
+
+    /// The history of a person's consents, with the ends of those that ran out.
+    ///
+    /// # Errors
+    /// [`Code::SubjectNotFound`] for who is unknown or erased.
+    pub async fn subject_consents(
+        &self,
+        by: &Authorized<InspectSubjects>,
+        subject: SubjectId,
+    ) -> Result<FileView, AppError> {
+        let at = self.now();
+        let history = self.history_or_not_found(subject).await?;
+        let notices = self.notices_of(&history.entries).await?;
+        let wordings = self.wordings_of(&history.entries).await?;
+        let policy = self.policy();
+        let standing = kernel::consent::Standing::fold(subject, &history.events());
+        let document = json!({
+            "subject": subject,
+            "generated_at": at,
+            "known_since": history.known_since,
+            "standing": document::standing(&standing, &policy, at),
+            "events": document::shown_history(subject, &history.entries, (&notices, &wordings), &policy, at),
+            "prompts": self.shown_prompts(subject).await?,
+        });
+        self.note_inspection(by, &history.row, Inspection::Consents).await?;
+        Ok(FileView { document, next: None })
+    }
+
+    /// Who received something of a person, newest first, after a place in the list.
+    ///
+    /// # Errors
+    /// [`Code::SubjectNotFound`] for who is unknown or erased.
+    pub async fn subject_disclosures(
+        &self,
+        by: &Authorized<InspectSubjects>,
+        subject: SubjectId,
+        after: Option<DisclosurePlace>,
+        limit: u32,
+    ) -> Result<FileView, AppError> {
+        let row = self.inner.store.rows_by_ids(&[subject]).await?.pop();
+        let row = row.ok_or(AppError::NotFound(Code::SubjectNotFound))?;
+        let after = after.map(|place| DisclosurePosition { at: place.at, pull: place.pull, page: place.page });
+        let page = self.inner.store.disclosures_of(row.ordinal, after, limit).await?;
+        let policy = self.policy();
+        let disclosures: Vec<_> = page
+            .rows
+            .iter()
+            .map(|disclosure| {
+                let rule = policy.recipient(&disclosure.recipient);
+                json!({
+                    "at": disclosure.at,
+                    "pull": disclosure.pull,
+                    "recipient": disclosure.recipient,
+                    "name": rule.map(|rule| rule.name.as_str()),
+                    "purpose": disclosure.purpose,
+                    "attributes": disclosure.attributes,
+                    "policy": disclosure.policy,
+                })
+            })
+            .collect();
+        self.note_inspection(by, &row, Inspection::Disclosures).await?;
+        let next = page.next.map(|place| DisclosurePlace { at: place.at, pull: place.pull, page: place.page });
+        Ok(FileView { document: json!({ "subject": subject, "disclosures": disclosures }), next })
+    }
+
+    /// A person's history; `None`: unknown or erased.
+    pub(crate) async fn history(&self, subject: SubjectId) -> Result<Option<History>, StoreError> {
+        let store = &self.inner.store;
+        let Some(row) = store.rows_by_ids(&[subject]).await?.pop() else { return Ok(None) };
+        let events = store.consent_events(subject).await?;
+        let Some(known_since) = store.known_since(subject).await? else { return Ok(None) };
+        let tampered = |_| StoreError::Tampered;
+        let key = self.inner.keyring.unwrap_key(row.id, &row.wrapped_key).map_err(tampered)?;
+        let entries = events
+            .into_iter()
+            .map(|row| {
+                let (event, evidence) = key.open_event(row.sequence, &row.sealed).map_err(tampered)?;
+                Ok((row, event, evidence))
+            })
+            .collect::<Result<_, StoreError>>()?;
+        Ok(Some(History { row, known_since, entries }))
+    }
+
+    pub(crate) async fn history_or_not_found(&self, subject: SubjectId) -> Result<History, AppError> {
+        self.history(subject).await?.ok_or(AppError::NotFound(Code::SubjectNotFound))
+    }
+
+    /// The policy that was in force at a time, compiled from its stored documents; `None`: none was.
+    pub(crate) async fn policy_at(&self, at: Timestamp) -> Result<Option<Arc<ValidPolicy>>, AppError> {
+        let Some(version) = self.inner.store.policy_version_at(at).await? else { return Ok(None) };
+        let current = self.policy();
+        if current.version() == version {
+            return Ok(Some(current));
+        }
+        let stored = self.inner.store.policy(&version).await?;
+        let stored = stored.ok_or_else(|| AppError::internal("a policy of the history is not stored"))?;
+        let sources: PolicySources = stored.documents.into_iter().collect();
+        // What is compiled is what was in force, or nothing is.
+        match ValidPolicy::from_sources(&sources) {
+            Ok(policy) if policy.version() == version => Ok(Some(Arc::new(policy))),
+            Ok(_) | Err(_) => Err(AppError::Conflict(Code::PolicyNotReproducible)),
+        }
+    }
+
+    /// Records that somebody looks, before anything is shown.
+    pub(crate) async fn note_inspection(
+        &self,
+        by: &Authorized<InspectSubjects>,
+        row: &SubjectRow,
+        what: Inspection,
+    ) -> Result<(), AppError> {
+        let client = by.actor().client().map(|client| client.client.clone());
+        let record = RecordInspection { subject: row.ledger_ref, client, what, at: self.now() };
+        self.inner.store.perform(&record).await?;
+        Ok(())
+    }
+}

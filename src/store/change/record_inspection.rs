@@ -1,0 +1,40 @@
+//! Records that an officer looks at one person's file, before anything of it is shown.
+
+use kernel::client::ClientId;
+use kernel::id::LedgerRef;
+use kernel::ledger::{Inspection, LedgerEntry, LedgerEvent};
+use kernel::time::Timestamp;
+
+use super::{Change, sealed};
+use crate::error::StoreError;
+use crate::unit_of_work::{Conn, Entries};
+
+/// A look at a person's file. It changes nothing but the ledger.
+#[derive(Debug, Clone)]
+pub struct RecordInspection {
+    /// Whose file.
+    pub subject: LedgerRef,
+    /// Who looks; `None`: the operator.
+    pub client: Option<ClientId>,
+    /// At what.
+    pub what: Inspection,
+    /// Now.
+    pub at: Timestamp,
+}
+
+impl sealed::Sealed for RecordInspection {}
+
+impl Change for RecordInspection {
+    type Output = ();
+    const NAME: &'static str = "record_inspection";
+
+    async fn apply(&self, _: &Conn<'_>) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn entries(&self, (): &()) -> Entries {
+        let event =
+            LedgerEvent::SubjectInspected { subject: self.subject, client: self.client.clone(), what: self.what };
+        Entries::one(LedgerEntry { at: self.at, event })
+    }
+}
