@@ -10,6 +10,7 @@ mod consent;
 mod error;
 mod figures;
 mod gateway;
+mod import;
 mod jobs;
 mod ledger;
 mod mail;
@@ -27,6 +28,7 @@ pub use consent::{Choice, ChoiceKind, ConsentPost, Idempotency, NoticeView, Pers
 pub use error::{AppError, Code, Fault, InternalError};
 pub use figures::Figures;
 pub use gateway::{Gateway, GatewaySettings, OpenGatewayError, migrate, pending_migrations};
+pub use import::{Art14View, ImportLine, ImportParameters, ImportView, Importing};
 pub use ledger::LedgerReport;
 pub use mail::{MailState, Outgoing, Post, PostError, Posted};
 pub use preference::{Preference, PreferenceAct, PreferenceState, Preferences};

@@ -33,6 +33,10 @@ use super::{Access, Route, routes};
         super::confirm::submit::handler,
         super::v1::notices::show::handler,
         super::v1::records::ingest::handler,
+        super::v1::imports::upload::handler,
+        super::v1::imports::show::handler,
+        super::v1::imports::discard::handler,
+        super::v1::imports::apply::handler,
         super::v1::profiles::lookup::handler,
         super::v1::profiles::pull::handler,
         super::v1::rights_requests::list::handler,
@@ -81,6 +85,7 @@ pub fn document() -> Value {
 const fn about(scope: Scope) -> &'static str {
     match scope {
         Scope::RecordsWrite => "Send records of the client's source",
+        Scope::ImportsWrite => "Import files of the client's source",
         Scope::ProfilesRead => "Read permitted attributes as the client's recipient",
         Scope::RightsWrite => "Carry out data subjects' requests",
         Scope::RightsRead => "See data subjects' requests",
@@ -130,6 +135,8 @@ fn failures(route: &Route, method: &str, access: Access, has_body: bool) -> Vec<
         ("/v1/profiles", "get") => statuses.extend([404, 406, 409]),
         ("/v1/profiles/lookup", "post") => statuses.extend([404, 409]),
         ("/v1/records", "post") => statuses.push(406),
+        ("/v1/imports", "post") | ("/v1/imports/{id}", "delete") => statuses.push(409),
+        ("/v1/imports/{id}/apply", "post") => statuses.extend([409, 410]),
         _ => {}
     }
     statuses

@@ -262,6 +262,7 @@ const fn status_of(code: Code) -> StatusCode {
         | Code::UnknownForm
         | Code::NoticeUnknown
         | Code::SubjectNotFound
+        | Code::ImportNotFound
         | Code::RequestNotFound => StatusCode::NOT_FOUND,
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Code::ConfirmationExpired => StatusCode::GONE,

@@ -19,6 +19,9 @@ pub enum Scope {
     /// Send records of a source.
     #[serde(rename = "records:write")]
     RecordsWrite,
+    /// Import files of a source.
+    #[serde(rename = "imports:write")]
+    ImportsWrite,
     /// Read permitted attributes as the client's recipient.
     #[serde(rename = "profiles:read")]
     ProfilesRead,
@@ -38,8 +41,9 @@ pub enum Scope {
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::RecordsWrite,
+        Self::ImportsWrite,
         Self::ProfilesRead,
         Self::RightsWrite,
         Self::RightsRead,
@@ -52,6 +56,7 @@ impl Scope {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::RecordsWrite => "records:write",
+            Self::ImportsWrite => "imports:write",
             Self::ProfilesRead => "profiles:read",
             Self::RightsWrite => "rights:write",
             Self::RightsRead => "rights:read",
@@ -163,6 +168,10 @@ action! {
 action! {
     /// Send records of a source.
     IngestRecords, "ingest_records", Some(Scope::RecordsWrite), Actor::Operator
+}
+action! {
+    /// Import files of a source, and see what became of them.
+    ImportRecords, "import_records", Some(Scope::ImportsWrite), Actor::Operator
 }
 action! {
     /// Read permitted attributes, by look-up or in bulk.

@@ -6,7 +6,7 @@ mod repetition;
 mod restriction;
 mod standing;
 
-pub use event::{Assurance, Basis, ConsentEvent, EventKind, Grant};
+pub use event::{Assurance, Basis, ConsentEvent, EventKind, Grant, ImportedProof};
 pub use evidence::{Action, Evidence, EvidenceFault, MailboxProof, Presentation};
 pub use restriction::RestrictionGround;
 pub use standing::{GrantStanding, PurposeStanding, Standing};

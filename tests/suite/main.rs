@@ -22,6 +22,8 @@ mod erasure;
 mod formats;
 mod forms;
 mod idempotency;
+mod import_files;
+mod imports;
 mod ledger;
 mod mail_queue;
 mod notices;

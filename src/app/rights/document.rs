@@ -11,9 +11,10 @@ use kernel::seal::SubjectKey;
 use kernel::time::Timestamp;
 use serde_json::{Value as Json, json};
 use store::StoreError;
-use store::query::{DisclosureRow, EventRow, SubjectRow};
+use store::query::{DisclosureRow, EventRow, ImportedFrom, SubjectRow};
 
 use crate::gateway::Gateway;
+use crate::import::art14_due;
 use crate::plain;
 
 const DISCLOSURES: u32 = 500;
@@ -35,6 +36,7 @@ impl Gateway {
         let events = store.consent_events(subject).await?;
         let identifiers = store.fingerprints_of(subject).await?;
         let disclosures = self.disclosures_of(row.ordinal).await?;
+        let imports = store.imports_of(subject).await?;
         let opened = self.open_rows(&row, &events, at)?;
         let notices = self.notices_of(&opened.events).await?;
         let wordings = self.wordings_of(&opened.events).await?;
@@ -57,6 +59,7 @@ impl Gateway {
                 shown_event(row, event, evidence.as_ref(), (&notices, &wordings))
             }).chain(expiries(&opened.standing, &policy, at)).collect::<Vec<_>>(),
             "sources": sources,
+            "imports": imported(&imports, &disclosures),
             "disclosures": self.by_recipient(&disclosures, subject, &policy),
             "controllers": policy.controllers().map(|(id, rule)| json!({
                 "id": id, "name": rule.name, "address": rule.address, "contact": rule.contact,
@@ -151,6 +154,25 @@ impl Gateway {
             })
             .collect()
     }
+}
+
+/// By which files the person's data came, and by when the person has to be told (GDPR Art. 14(3)): within a month, and
+/// no later than the first disclosure, which every message to the person is, too.
+fn imported(imports: &[ImportedFrom], disclosures: &[DisclosureRow]) -> Json {
+    imports
+        .iter()
+        .map(|import| {
+            let disclosed = disclosures.iter().map(|row| row.at).filter(|at| *at >= import.received_at).min();
+            let (due_at, because) = art14_due(import.due_at, disclosed);
+            json!({
+                "source": import.source,
+                "import": import.import,
+                "received_at": import.received_at,
+                "art14_due_at": due_at,
+                "art14_because": because,
+            })
+        })
+        .collect()
 }
 
 type OpenedEvent = (EventRow, ConsentEvent, Option<Evidence>);
@@ -269,6 +291,15 @@ fn shown_event(
         "explicit": event.grant.as_ref().map(|grant| grant.explicit),
         "assurance": event.grant.as_ref().map(|grant| grant.assurance),
         "controllers": event.grant.as_ref().map(|grant| &grant.controllers),
+        "third_party": event.grant.as_ref().map(|grant| grant.third_party),
+        "imported": event.imported.as_ref().map(|proof| json!({
+            "import": proof.import,
+            "partner": proof.partner,
+            "evidence": proof.evidence,
+            "locale": proof.locale,
+            "sale": proof.sale,
+            "product_family": proof.product_family,
+        })),
         "evidence": evidence.filter(|_| event.kind != EventKind::RegimeDeclared).map(|evidence| json!({
             "action": evidence.action,
             "preselected": evidence.preselected,

@@ -4,7 +4,7 @@
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::{HttpRequest, HttpResponse, web};
 use app::{Code, Fault, Gateway, LineOutcome, RecordLine};
-use bytes::{Buf as _, Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::StreamExt as _;
 use kernel::authz::{Authorized, IngestRecords};
 use kernel::source::SourceId;
@@ -17,6 +17,7 @@ use validator::Validate;
 
 use crate::http::authenticate::Allowed;
 use crate::http::json::{self, Rejection};
+use crate::http::lines::Lines;
 use crate::http::object::Object;
 use crate::http::problem::{FaultDocument, Problem};
 use crate::http::v1::subject::Subject;
@@ -210,19 +211,19 @@ impl<'a> Ingestion<'a> {
         if body::declared_bytes(request).is_some_and(|declared| declared > MOST_BYTES) {
             return Err(Problem::of(Code::PayloadTooLarge));
         }
-        let (mut total, mut splitter) = (0_usize, Splitter::default());
+        let (mut total, mut lines) = (0_usize, Lines::of_at_most(MOST_LINE_BYTES));
         while let Some(chunk) = payload.next().await {
             let chunk = chunk.map_err(|_| body::broken())?;
             total = total.saturating_add(chunk.len());
             if total > MOST_BYTES {
                 return Err(Problem::of(Code::PayloadTooLarge));
             }
-            splitter.add(&chunk);
-            while let Some(line) = splitter.next() {
+            lines.add(&chunk);
+            while let Some(line) = lines.next() {
                 self.take_line(&line).await?;
             }
         }
-        if let Some(line) = splitter.rest() {
+        if let Some(line) = lines.rest() {
             self.take_line(&line).await?;
         }
         self.store().await
@@ -247,7 +248,7 @@ impl<'a> Ingestion<'a> {
         let bytes = body::read(request, &mut payload.into_inner(), MOST_ARRAY_BYTES).await?;
         let text = std::str::from_utf8(&bytes).map_err(|_| Problem::of(Code::InvalidUtf8))?;
         let mut reader = serde_json::Deserializer::from_str(text);
-        let lines = reader.deserialize_seq(Lines).and_then(|lines| reader.end().map(|()| lines));
+        let lines = reader.deserialize_seq(Elements).and_then(|lines| reader.end().map(|()| lines));
         let lines = lines.map_err(|error| match error.classify() {
             serde_json::error::Category::Data => Problem::fault("", Code::InvalidField),
             _ => Problem::of(Code::MalformedJson),
@@ -330,59 +331,10 @@ impl<'a> Ingestion<'a> {
     }
 }
 
-/// Cuts a stream into lines. A line that is too long is passed over, and told as such.
-#[derive(Default)]
-struct Splitter {
-    buffer: BytesMut,
-    /// How much of the buffer is known to hold no line end.
-    searched: usize,
-    is_passing_over: bool,
-    line: u32,
-}
-
-impl Splitter {
-    fn add(&mut self, chunk: &[u8]) {
-        self.buffer.extend_from_slice(chunk);
-    }
-
-    /// The next whole line with its number; without its bytes if it is too long.
-    fn next(&mut self) -> Option<(u32, Option<Bytes>)> {
-        let end = self.buffer.iter().skip(self.searched).position(|byte| *byte == b'\n');
-        let Some(end) = end.map(|end| end + self.searched) else {
-            self.searched = self.buffer.len();
-            if self.searched > MOST_LINE_BYTES {
-                self.is_passing_over = true;
-                self.buffer.clear();
-                self.searched = 0;
-            }
-            return None;
-        };
-        let line = self.buffer.split_to(end).freeze();
-        self.buffer.advance(1);
-        self.searched = 0;
-        Some(self.number(line))
-    }
-
-    /// What stands after the last line end.
-    fn rest(&mut self) -> Option<(u32, Option<Bytes>)> {
-        if self.buffer.is_empty() && !self.is_passing_over {
-            return None;
-        }
-        let line = self.buffer.split().freeze();
-        Some(self.number(line))
-    }
-
-    fn number(&mut self, line: Bytes) -> (u32, Option<Bytes>) {
-        self.line = self.line.saturating_add(1);
-        let is_too_long = std::mem::take(&mut self.is_passing_over) || line.len() > MOST_LINE_BYTES;
-        (self.line, (!is_too_long).then_some(line))
-    }
-}
-
 /// Reads an array element by element, so that one of a wrong shape does not lose the others.
-struct Lines;
+struct Elements;
 
-impl<'de> Visitor<'de> for Lines {
+impl<'de> Visitor<'de> for Elements {
     type Value = Vec<Line>;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -398,39 +350,5 @@ impl<'de> Visitor<'de> for Lines {
             }
         }
         Ok(lines)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn split(chunks: &[&[u8]]) -> Vec<(u32, Option<usize>)> {
-        let mut splitter = Splitter::default();
-        let mut lines = Vec::new();
-        for chunk in chunks {
-            splitter.add(chunk);
-            while let Some((number, line)) = splitter.next() {
-                lines.push((number, line.map(|line| line.len())));
-            }
-        }
-        lines.extend(splitter.rest().map(|(number, line)| (number, line.map(|line| line.len()))));
-        lines
-    }
-
-    #[test]
-    fn lines_are_whole_however_they_arrive() {
-        let expected = vec![(1, Some(2)), (2, Some(0)), (3, Some(3))];
-        assert_eq!(split(&[b"ab\n\ncde"]), expected);
-        assert_eq!(split(&[b"a", b"b", b"\n", b"\nc", b"de"]), expected);
-        assert_eq!(split(&[b"ab\n\ncde\n"]), expected);
-    }
-
-    #[test]
-    fn a_line_that_is_too_long_loses_only_itself() {
-        let long = vec![b'x'; MOST_LINE_BYTES + 1];
-        assert_eq!(split(&[b"a\n", &long, b"\nb"]), vec![(1, Some(1)), (2, None), (3, Some(1))]);
-        assert_eq!(split(&[&long, &long, b"tail\nb\n"]), vec![(1, None), (2, Some(1))]);
-        assert_eq!(split(&[&long]), vec![(1, None)]);
     }
 }
