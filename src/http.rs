@@ -114,7 +114,7 @@ const READ_PROFILES: Access = Access::Scope(Scope::ProfilesRead);
 const IMPORT: Access = Access::Scope(Scope::ImportsWrite);
 const PUBLIC: Access = Access::Public;
 
-static ROUTES: [Route; 19] = [
+static ROUTES: [Route; 22] = [
     // Persons and forms: no login.
     Route {
         is_cross_origin: true,

@@ -26,9 +26,9 @@ pub mod register_client;
 pub mod restrict_subject;
 pub mod revoke_client;
 pub mod settle_letter;
+pub mod stage_import;
 pub mod sweep_mail;
 pub mod take_back;
-pub mod stage_import;
 
 pub use apply_import::{AppliedImport, ApplyImport, ImportStep};
 pub use apply_policy::ApplyPolicy;
@@ -51,9 +51,9 @@ pub use register_client::RegisterClient;
 pub use restrict_subject::{RestrictSubject, Restriction};
 pub use revoke_client::RevokeClient;
 pub use settle_letter::{Attempt, SettleLetter};
+pub use stage_import::{FinishPreview, OpenImport, SealedRow, StageRows};
 pub use sweep_mail::SweepMail;
 pub use take_back::{TakeBack, TakenBack};
-pub use stage_import::{FinishPreview, OpenImport, SealedRow, StageRows};
 
 use crate::error::StoreError;
 use crate::unit_of_work::{AtOnce, Conn, Entries};
