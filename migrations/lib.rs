@@ -9,6 +9,7 @@ mod m20261122_000003_ledger;
 mod m20261122_000004_disclosures_and_rights;
 mod m20261122_000005_clients_and_jobs;
 mod m20261122_000006_mail;
+mod m20261122_000008_imports;
 mod m20261122_000009_explain;
 
 pub use sea_orm_migration::prelude::MigratorTrait;
@@ -29,6 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000004_disclosures_and_rights::Migration),
             Box::new(m20261122_000005_clients_and_jobs::Migration),
             Box::new(m20261122_000006_mail::Migration),
+            Box::new(m20261122_000008_imports::Migration),
             Box::new(m20261122_000009_explain::Migration),
         ]
     }

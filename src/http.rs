@@ -98,6 +98,10 @@ const fn post(access: Access, make: fn() -> actix_web::Route) -> Endpoint {
     Endpoint { method: "POST", access, make }
 }
 
+const fn delete(access: Access, make: fn() -> actix_web::Route) -> Endpoint {
+    Endpoint { method: "DELETE", access, make }
+}
+
 const fn options(access: Access, make: fn() -> actix_web::Route) -> Endpoint {
     Endpoint { method: "OPTIONS", access, make }
 }
@@ -108,6 +112,7 @@ const fn at(path: &'static str, allow: &'static str, endpoints: &'static [Endpoi
 
 const READ_PROFILES: Access = Access::Scope(Scope::ProfilesRead);
 const READ_RIGHTS: Access = Access::Scope(Scope::RightsRead);
+const IMPORT: Access = Access::Scope(Scope::ImportsWrite);
 const PUBLIC: Access = Access::Public;
 
 static ROUTES: [Route; 99] = [
@@ -185,6 +190,16 @@ static ROUTES: [Route; 99] = [
         &[post(Access::Scope(Scope::RecordsWrite), || web::to(v1::records::ingest::handler))],
     ),
     at("/v1/events", "POST", &[post(Access::Scope(Scope::EventsWrite), || web::to(v1::events::report::handler))]),
+    at("/v1/imports", "POST", &[post(IMPORT, || web::to(v1::imports::upload::handler))]),
+    at(
+        "/v1/imports/{id}",
+        "GET, HEAD, DELETE",
+        &[
+            get(IMPORT, || web::to(v1::imports::show::handler)),
+            delete(IMPORT, || web::to(v1::imports::discard::handler)),
+        ],
+    ),
+    at("/v1/imports/{id}/apply", "POST", &[post(IMPORT, || web::to(v1::imports::apply::handler))]),
     // Recipients.
     at("/v1/profiles/lookup", "POST", &[post(READ_PROFILES, || web::to(v1::profiles::lookup::handler))]),
     at("/v1/deliveries/resolve", "POST", &[post(READ_PROFILES, || web::to(v1::deliveries::resolve::handler))]),

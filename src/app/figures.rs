@@ -36,6 +36,12 @@ pub struct Figures {
     pub tokens_denied: u64,
     /// Attempts refused for want of a right.
     pub attempts_refused: u64,
+    /// Files whose preview was made.
+    pub imports_previewed: u64,
+    /// Rows of imports that changed something.
+    pub import_rows_applied: u64,
+    /// Rows of imports that were left out when they were applied.
+    pub import_rows_left_out: u64,
     /// Persons erased.
     pub erasures: u64,
     /// Entries that the latest checkpoint covers.
@@ -93,6 +99,9 @@ pub(crate) struct Counters {
     pub(crate) tokens_issued: AtomicU64,
     pub(crate) tokens_denied: AtomicU64,
     pub(crate) attempts_refused: AtomicU64,
+    pub(crate) imports_previewed: AtomicU64,
+    pub(crate) import_rows_applied: AtomicU64,
+    pub(crate) import_rows_left_out: AtomicU64,
     pub(crate) erasures: AtomicU64,
     pub(crate) ledger_size: AtomicU64,
     pub(crate) checkpoints: AtomicU64,
@@ -121,6 +130,9 @@ impl Counters {
             tokens_issued: AtomicU64::default(),
             tokens_denied: AtomicU64::default(),
             attempts_refused: AtomicU64::default(),
+            imports_previewed: AtomicU64::default(),
+            import_rows_applied: AtomicU64::default(),
+            import_rows_left_out: AtomicU64::default(),
             erasures: AtomicU64::default(),
             ledger_size: AtomicU64::default(),
             checkpoints: AtomicU64::default(),
@@ -178,6 +190,9 @@ impl Counters {
             tokens_issued: read(&self.tokens_issued),
             tokens_denied: read(&self.tokens_denied),
             attempts_refused: read(&self.attempts_refused),
+            imports_previewed: read(&self.imports_previewed),
+            import_rows_applied: read(&self.import_rows_applied),
+            import_rows_left_out: read(&self.import_rows_left_out),
             erasures: read(&self.erasures),
             ledger_size: read(&self.ledger_size),
             checkpoints: read(&self.checkpoints),

@@ -54,6 +54,8 @@ pub struct GatewaySettings {
     pub confirmation: ConfirmationSettings,
     /// Whether whoever connects is a proxy, so that its address is nobody's.
     pub is_behind_proxy: bool,
+    /// The most rows of one imported file.
+    pub most_import_rows: u64,
 }
 
 impl Default for GatewaySettings {
@@ -71,6 +73,7 @@ impl Default for GatewaySettings {
             hash_cost: HashCost::OWASP,
             confirmation: ConfirmationSettings::default(),
             is_behind_proxy: false,
+            most_import_rows: 1_000_000,
         }
     }
 }
@@ -137,6 +140,9 @@ pub(crate) struct Inner {
     pub(crate) counters: Counters,
     /// Who delivers letters, once somebody does.
     pub(crate) post: OnceLock<Arc<dyn Post>>,
+    /// Held by the one task that looks after imports.
+    pub(crate) tending: Arc<Semaphore>,
+    pub(crate) tended_at: std::sync::atomic::AtomicI64,
 }
 
 /// The most captures or disclosures that one commit carries.
@@ -195,6 +201,8 @@ impl Gateway {
             hashing: Semaphore::new(2),
             counters: Counters::new(),
             post: OnceLock::new(),
+            tending: Arc::new(Semaphore::new(1)),
+            tended_at: std::sync::atomic::AtomicI64::new(0),
         };
         Ok(Self { inner: Arc::new(inner) })
     }

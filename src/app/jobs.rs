@@ -17,6 +17,8 @@ const ENTRIES: u32 = 256;
 const REST: Duration = Duration::from_millis(250);
 /// How often expired idempotency keys, and what was never confirmed, are purged.
 const PURGE_EVERY_MS: i64 = 600_000;
+/// How often imports are looked after.
+const TEND_EVERY_MS: i64 = 30_000;
 /// How long a lease is held without being renewed.
 const LEASE_MS: i64 = 10_000;
 
@@ -64,7 +66,29 @@ impl Gateway {
             self.purge_unconfirmed_once(by).await?;
             *purge_at = now.plus_ms(PURGE_EVERY_MS);
         }
+        // One that takes long does so beside the ledger's sequencing, and one at a time.
+        if let Ok(place) = self.inner.tending.clone().try_acquire_owned()
+            && self.tending_is_due(now)
+        {
+            let gateway = self.clone();
+            self.inner.runtime.spawn(async move {
+                let _place = place;
+                if let Err(error) = gateway.look_after_imports().await {
+                    tracing::warn!(error = ?error, "imports could not be looked after and will be again");
+                }
+            });
+        }
         Ok(more)
+    }
+
+    /// Whether it is time to look after the imports, and from now on not for a while.
+    fn tending_is_due(&self, now: kernel::time::Timestamp) -> bool {
+        let last = &self.inner.tended_at;
+        let due = now.as_millis().saturating_sub(last.load(Ordering::Relaxed)) >= TEND_EVERY_MS;
+        if due {
+            last.store(now.as_millis(), Ordering::Relaxed);
+        }
+        due
     }
 
     /// Takes committed entries into the ledger's tree and signs a checkpoint. Says whether more may be waiting.

@@ -102,7 +102,7 @@ async fn stream<T: DeserializeOwned + Validate>(
     if body::declared_bytes(request).is_some_and(|declared| declared > MOST_BYTES) {
         return Err(Problem::of(Code::PayloadTooLarge));
     }
-    let (mut total, mut splitter) = (0_usize, Splitter::default());
+    let (mut total, mut splitter) = (0_usize, Lines::of_at_most(MOST_LINE_BYTES));
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| body::broken())?;
         total = total.saturating_add(chunk.len());
@@ -147,7 +147,7 @@ async fn array<T: DeserializeOwned + Validate>(
     let bytes = body::read(request, &mut payload.into_inner(), MOST_ARRAY_BYTES).await?;
     let text = std::str::from_utf8(&bytes).map_err(|_| Problem::of(Code::InvalidUtf8))?;
     let mut reader = serde_json::Deserializer::from_str(text);
-    let lines = reader.deserialize_seq(Lines(std::marker::PhantomData::<fn() -> T>));
+    let lines = reader.deserialize_seq(Elements(std::marker::PhantomData::<fn() -> T>));
     let lines = lines.and_then(|lines| reader.end().map(|()| lines));
     let lines = lines.map_err(|error| match error.classify() {
         serde_json::error::Category::Data => Problem::fault("", Code::InvalidField),
@@ -168,8 +168,10 @@ fn bounded(number: u32) -> Result<(), Problem> {
 }
 
 /// Cuts a stream into lines. A line that is too long is passed over, and told as such.
-#[derive(Default)]
-struct Splitter {
+#[derive(Debug)]
+pub(super) struct Lines {
+    /// The most bytes of a line.
+    most: usize,
     buffer: BytesMut,
     /// How much of the buffer is known to hold no line end.
     searched: usize,
@@ -177,17 +179,21 @@ struct Splitter {
     line: u32,
 }
 
-impl Splitter {
-    fn add(&mut self, chunk: &[u8]) {
+impl Lines {
+    pub(super) fn of_at_most(most: usize) -> Self {
+        Self { most, buffer: BytesMut::new(), searched: 0, is_passing_over: false, line: 0 }
+    }
+
+    pub(super) fn add(&mut self, chunk: &[u8]) {
         self.buffer.extend_from_slice(chunk);
     }
 
     /// The next whole line with its number; without its bytes if it is too long.
-    fn next(&mut self) -> Option<(u32, Option<Bytes>)> {
+    pub(super) fn next(&mut self) -> Option<(u32, Option<Bytes>)> {
         let end = self.buffer.iter().skip(self.searched).position(|byte| *byte == b'\n');
         let Some(end) = end.map(|end| end + self.searched) else {
             self.searched = self.buffer.len();
-            if self.searched > MOST_LINE_BYTES {
+            if self.searched > self.most {
                 self.is_passing_over = true;
                 self.buffer.clear();
                 self.searched = 0;
@@ -200,8 +206,13 @@ impl Splitter {
         Some(self.number(line))
     }
 
+    /// Whether a line is under way that is too long already.
+    pub(super) const fn is_too_long(&self) -> bool {
+        self.is_passing_over
+    }
+
     /// What stands after the last line end.
-    fn rest(&mut self) -> Option<(u32, Option<Bytes>)> {
+    pub(super) fn rest(&mut self) -> Option<(u32, Option<Bytes>)> {
         if self.buffer.is_empty() && !self.is_passing_over {
             return None;
         }
@@ -211,15 +222,15 @@ impl Splitter {
 
     fn number(&mut self, line: Bytes) -> (u32, Option<Bytes>) {
         self.line = self.line.saturating_add(1);
-        let is_too_long = std::mem::take(&mut self.is_passing_over) || line.len() > MOST_LINE_BYTES;
+        let is_too_long = std::mem::take(&mut self.is_passing_over) || line.len() > self.most;
         (self.line, (!is_too_long).then_some(line))
     }
 }
 
 /// Reads an array element by element, so that one of a wrong shape does not lose the others.
-struct Lines<T>(std::marker::PhantomData<fn() -> T>);
+struct Elements<T>(std::marker::PhantomData<fn() -> T>);
 
-impl<'de, T: DeserializeOwned + Validate> Visitor<'de> for Lines<T> {
+impl<'de, T: DeserializeOwned + Validate> Visitor<'de> for Elements<T> {
     type Value = Vec<Result<T, LineProblem>>;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -243,7 +254,7 @@ mod tests {
     use super::*;
 
     fn split(chunks: &[&[u8]]) -> Vec<(u32, Option<usize>)> {
-        let mut splitter = Splitter::default();
+        let mut splitter = Lines::of_at_most(MOST_LINE_BYTES);
         let mut lines = Vec::new();
         for chunk in chunks {
             splitter.add(chunk);

@@ -37,6 +37,10 @@ use super::{Access, Route, routes};
         super::v1::records::ingest::handler,
         super::v1::events::report::handler,
         super::v1::deliveries::resolve::handler,
+        super::v1::imports::upload::handler,
+        super::v1::imports::show::handler,
+        super::v1::imports::discard::handler,
+        super::v1::imports::apply::handler,
         super::v1::profiles::lookup::handler,
         super::v1::profiles::pull::handler,
         super::v1::receipts::read::handler,
@@ -97,6 +101,7 @@ const fn about(scope: Scope) -> &'static str {
     match scope {
         Scope::RecordsWrite => "Send records of the client's source",
         Scope::EventsWrite => "Report complaints and replies to mails",
+        Scope::ImportsWrite => "Import files of the client's source",
         Scope::ProfilesRead => "Read permitted attributes as the client's recipient",
         Scope::RightsWrite => "Carry out data subjects' requests",
         Scope::RightsRead => "See data subjects' requests",
@@ -153,6 +158,8 @@ fn failures(route: &Route, method: &str, access: Access, has_body: bool) -> Vec<
         ("/v1/profiles", "get") => statuses.extend([404, 406, 409]),
         ("/v1/profiles/lookup" | "/v1/deliveries/resolve", "post") => statuses.extend([404, 409]),
         ("/v1/records" | "/v1/events", "post") => statuses.push(406),
+        ("/v1/imports", "post") | ("/v1/imports/{id}", "delete") => statuses.push(409),
+        ("/v1/imports/{id}/apply", "post") => statuses.extend([409, 410]),
         _ => {}
     }
     statuses

@@ -264,6 +264,7 @@ const fn status_of(code: Code) -> StatusCode {
         | Code::NoticeUnknown
         | Code::SubjectNotFound
         | Code::ReceiptNotFound
+        | Code::ImportNotFound
         | Code::RequestNotFound => StatusCode::NOT_FOUND,
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Code::ConfirmationExpired => StatusCode::GONE,

@@ -22,6 +22,9 @@ pub enum Scope {
     /// Report how persons answered mails: complaints and replies.
     #[serde(rename = "events:write")]
     EventsWrite,
+    /// Import files of a source.
+    #[serde(rename = "imports:write")]
+    ImportsWrite,
     /// Read permitted attributes as the client's recipient.
     #[serde(rename = "profiles:read")]
     ProfilesRead,
@@ -44,6 +47,7 @@ impl Scope {
     pub const ALL: [Self; 7] = [
         Self::RecordsWrite,
         Self::EventsWrite,
+        Self::ImportsWrite,
         Self::ProfilesRead,
         Self::RightsWrite,
         Self::RightsRead,
@@ -57,6 +61,7 @@ impl Scope {
         match self {
             Self::RecordsWrite => "records:write",
             Self::EventsWrite => "events:write",
+            Self::ImportsWrite => "imports:write",
             Self::ProfilesRead => "profiles:read",
             Self::RightsWrite => "rights:write",
             Self::RightsRead => "rights:read",
@@ -172,6 +177,10 @@ action! {
 action! {
     /// Report complaints and replies to mails.
     ReportFeedback, "report_feedback", Some(Scope::EventsWrite)
+}
+action! {
+    /// Import files of a source, and see what became of them.
+    ImportRecords, "import_records", Some(Scope::ImportsWrite), Actor::Operator
 }
 action! {
     /// Read permitted attributes, by look-up or in bulk.

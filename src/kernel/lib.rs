@@ -25,6 +25,7 @@ pub mod entropy;
 pub mod form;
 pub mod id;
 pub mod identifier;
+pub mod import;
 pub mod ledger;
 pub mod letter;
 pub mod notice;

@@ -8,10 +8,12 @@
 //! Associated data is length-prefixed subject ‖ kind ‖ name ‖ format, so a ciphertext that is moved to another
 //! person or another attribute does not open.
 
+mod import;
 mod key;
 pub mod keyset;
 mod record;
 
+pub use import::ImportKey;
 pub use key::{OpenError, SealError, SubjectKey, WrappedKey};
 pub use keyset::{KeyError, KeySet, KeyUse};
 pub use record::{RecordEntry, SealedAttribute, SealedRecord, SealedSubject, merge_record, thin_record};

@@ -2,8 +2,10 @@
 //! second it does not compile.
 //!
 //! Locks are taken in one order everywhere, so that no two changes wait for each other: fingerprints (sorted), then
-//! subjects (sorted by id), then idempotency keys (sorted), then mail quotas (sorted), then everything else.
+//! subjects (sorted by id), then idempotency keys (sorted), then mail quotas (sorted), then everything else. An import that
+//! is applied is locked before all of them; nothing else waits for it while it holds one.
 
+pub mod apply_import;
 pub mod apply_policy;
 pub mod capture_consents;
 pub mod claim_idempotency_key;
@@ -12,6 +14,7 @@ pub mod complete_rights_request;
 pub mod confirm_grants;
 pub mod confirmation;
 mod crowd;
+pub mod discard_import;
 pub mod erase_subject;
 pub mod ingest_records;
 pub mod open_rights_request;
@@ -28,9 +31,11 @@ pub mod requeue_letters;
 pub mod restrict_subject;
 pub mod revoke_client;
 pub mod settle_letter;
+pub mod stage_import;
 pub mod sweep_mail;
 pub mod take_back;
 
+pub use apply_import::{AppliedImport, ApplyImport, ImportStep};
 pub use apply_policy::ApplyPolicy;
 pub use capture_consents::{Capture, CaptureConsents, CaptureSubject, Captured, IdempotencyClaim, Recorded};
 pub use claim_idempotency_key::ClaimIdempotencyKey;
@@ -39,6 +44,7 @@ pub use complete_rights_request::{CompleteRightsRequest, RightsOutcome};
 pub use confirm_grants::{ConfirmGrants, Confirmed};
 pub use confirmation::{ConfirmationRequest, Quota};
 pub use crowd::Identified;
+pub use discard_import::{DiscardImport, SweepImport};
 pub use erase_subject::{EraseSubject, Erasure};
 pub use ingest_records::{Ingest, IngestRecords, Ingested};
 pub use open_rights_request::OpenRightsRequest;
@@ -55,6 +61,7 @@ pub use requeue_letters::RequeueLetters;
 pub use restrict_subject::{RestrictSubject, Restriction};
 pub use revoke_client::RevokeClient;
 pub use settle_letter::{Attempt, SettleLetter};
+pub use stage_import::{FinishPreview, OpenImport, SealedRow, StageRows};
 pub use sweep_mail::SweepMail;
 pub use take_back::{TakeBack, TakenBack};
 

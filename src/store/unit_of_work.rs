@@ -46,6 +46,8 @@ pub enum Unchanged {
     Housekeeping,
     /// It is about how far a letter got; what the letter is about was told when it was written.
     Delivery,
+    /// It prepares what a later change carries out and tells of.
+    Prepared,
 }
 
 impl Entries {

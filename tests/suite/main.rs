@@ -25,6 +25,8 @@ mod explain;
 mod formats;
 mod forms;
 mod idempotency;
+mod import_files;
+mod imports;
 mod ledger;
 mod mail_queue;
 mod notices;

@@ -13,9 +13,10 @@ use kernel::signal::SignalScope;
 use kernel::time::Timestamp;
 use serde_json::{Value as Json, json};
 use store::StoreError;
-use store::query::{DisclosureRow, EventRow, SubjectRow};
+use store::query::{DisclosureRow, EventRow, ImportedFrom, SubjectRow};
 
 use crate::gateway::Gateway;
+use crate::import::art14_due;
 use crate::plain;
 use crate::signal::opted_out_since;
 
@@ -38,6 +39,7 @@ impl Gateway {
         let events = store.consent_events(subject).await?;
         let identifiers = store.fingerprints_of(subject).await?;
         let disclosures = self.disclosures_of(row.ordinal).await?;
+        let imports = store.imports_of(subject).await?;
         let opened = self.open_rows(&row, &events, at)?;
         let notices = self.notices_of(&opened.events).await?;
         let wordings = self.wordings_of(&opened.events).await?;
@@ -62,6 +64,7 @@ impl Gateway {
             "prompts": self.shown_prompts(subject).await?,
             "consent_record": record.document,
             "sources": sources,
+            "imports": imported(&imports, &disclosures),
             "disclosures": self.by_recipient(&disclosures, subject, &policy),
             "controllers": policy.controllers().map(|(id, rule)| json!({
                 "id": id, "name": rule.name, "address": rule.address, "contact": rule.contact,
@@ -156,6 +159,25 @@ impl Gateway {
             })
             .collect()
     }
+}
+
+/// By which files the person's data came, and by when the person has to be told (GDPR Art. 14(3)): within a month, and
+/// no later than the first disclosure, which every message to the person is, too.
+fn imported(imports: &[ImportedFrom], disclosures: &[DisclosureRow]) -> Json {
+    imports
+        .iter()
+        .map(|import| {
+            let disclosed = disclosures.iter().map(|row| row.at).filter(|at| *at >= import.received_at).min();
+            let (due_at, because) = art14_due(import.due_at, disclosed);
+            json!({
+                "source": import.source,
+                "import": import.import,
+                "received_at": import.received_at,
+                "art14_due_at": due_at,
+                "art14_because": because,
+            })
+        })
+        .collect()
 }
 
 pub(crate) type OpenedEvent = (EventRow, ConsentEvent, Option<Evidence>);
@@ -286,6 +308,15 @@ fn shown_event(
         "scope": event.scope.map(SignalScope::as_str),
         "signal": event.signal.as_ref().map(|signal| json!({
             "gpp": signal.gpp, "gpp_sid": signal.gpp_sid, "tc": signal.tc,
+        })),
+        "third_party": event.grant.as_ref().map(|grant| grant.third_party),
+        "imported": event.imported.as_ref().map(|proof| json!({
+            "import": proof.import,
+            "partner": proof.partner,
+            "evidence": proof.evidence,
+            "locale": proof.locale,
+            "sale": proof.sale,
+            "product_family": proof.product_family,
         })),
         "evidence": evidence.filter(|_| event.kind != EventKind::RegimeDeclared).map(|evidence| json!({
             "action": evidence.action,

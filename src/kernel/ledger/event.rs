@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 use crate::attribute::AttributeName;
 use crate::campaign::CampaignId;
 use crate::client::ClientId;
-use crate::id::{LedgerRef, PullId, ReceiptId, RightsRequestId};
+use crate::id::{ImportId, LedgerRef, PullId, ReceiptId, RightsRequestId};
 use crate::policy::PolicyVersion;
 use crate::purpose::Purpose;
 use crate::recipient::RecipientId;
@@ -201,6 +201,59 @@ pub enum LedgerEvent {
         #[n(1)]
         purposes: Vec<Purpose>,
     },
+    /// A file was read and is ready to be applied; nothing of it is in force.
+    #[n(23)]
+    ImportPreviewed {
+        /// Which import.
+        #[n(0)]
+        import: ImportId,
+        /// Who delivered.
+        #[n(1)]
+        source: SourceId,
+        /// How many rows it has.
+        #[n(2)]
+        rows: u64,
+        /// How many of them would change something.
+        #[n(3)]
+        ready: u64,
+        /// Keyed digest of the file.
+        #[cbor(n(4), with = "minicbor::bytes")]
+        #[serde(serialize_with = "as_hex")]
+        digest: [u8; 32],
+    },
+    /// Rows of an import were applied.
+    #[n(24)]
+    ImportApplied {
+        /// Which import.
+        #[n(0)]
+        import: ImportId,
+        /// The last line that is dealt with now.
+        #[n(1)]
+        line: u64,
+        /// How many persons were new.
+        #[n(2)]
+        created: u64,
+        /// How many persons who were held changed.
+        #[n(3)]
+        changed: u64,
+        /// How many rows were left out, by the code of the reason.
+        #[n(4)]
+        left_out: Vec<(u8, u64)>,
+        /// Keyed digest of what was done, person by person in the words of the ledger.
+        #[cbor(n(5), with = "minicbor::bytes")]
+        #[serde(serialize_with = "as_hex")]
+        digest: [u8; 32],
+    },
+    /// An import was given up before all of it was applied, and its key destroyed.
+    #[n(25)]
+    ImportDiscarded {
+        /// Which import.
+        #[n(0)]
+        import: ImportId,
+        /// Whether its time was over.
+        #[n(1)]
+        expired: bool,
+    },
 }
 
 /// How a rights request ended, where no other entry says so.
@@ -354,6 +407,9 @@ impl LedgerEvent {
             Self::UnconfirmedPurged { .. } => "unconfirmed_purged",
             Self::SubjectInspected { .. } => "subject_inspected",
             Self::PromptShown { .. } => "prompt_shown",
+            Self::ImportPreviewed { .. } => "import_previewed",
+            Self::ImportApplied { .. } => "import_applied",
+            Self::ImportDiscarded { .. } => "import_discarded",
         }
     }
 }

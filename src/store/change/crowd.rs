@@ -213,6 +213,35 @@ impl<'c> Crowd<'c> {
         if added == self.links.len() as u64 { Ok(()) } else { Err(StoreError::Busy) }
     }
 
+    /// What is held of somebody who is here: the standing and the packed record.
+    pub(super) fn held(&self, id: SubjectId) -> Result<(&Standing, &[u8]), StoreError> {
+        let member = self.members.get(&id).ok_or(StoreError::defect("a batch lost a person"))?;
+        Ok((&member.standing, &member.record))
+    }
+
+    /// The fingerprints of somebody that this batch adds.
+    pub(super) fn added<'a>(&'a self, who: &'a Identified) -> impl Iterator<Item = Fingerprint> + 'a {
+        let added = |fingerprint: &Fingerprint| self.links.contains_key(fingerprint);
+        who.fingerprints.iter().map(|(_, fingerprint)| *fingerprint).filter(added)
+    }
+
+    /// Takes fingerprints back that this batch added.
+    pub(super) async fn unlink(
+        &mut self,
+        conn: &Conn<'_>,
+        fingerprints: &BTreeSet<Fingerprint>,
+    ) -> Result<(), StoreError> {
+        for fingerprint in fingerprints {
+            if self.links.remove(fingerprint).is_some() {
+                sql("DELETE FROM subject_identifier WHERE fingerprint = $1")
+                    .with_bytes(fingerprint.as_bytes())
+                    .execute(conn.raw())
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Whether somebody who was named is here.
     pub(super) fn has(&self, id: SubjectId) -> bool {
         self.members.contains_key(&id)
@@ -447,7 +476,7 @@ async fn lock_subjects(conn: &Conn<'_>, ids: &BTreeSet<SubjectId>) -> Result<Vec
     .await
 }
 
-async fn rows_by_keys(
+pub(super) async fn rows_by_keys(
     conn: &Conn<'_>,
     postgres: &'static str,
     sqlite: &'static str,

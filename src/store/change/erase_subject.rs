@@ -26,7 +26,7 @@ use crate::unit_of_work::{Conn, Entries, Unchanged};
 
 /// The scope of a suppression that keeps every import out.
 const EVERYWHERE: &str = "*";
-const REASON: &str = "erasure";
+pub(super) const REASON: &str = "erasure";
 
 /// An erasure.
 pub struct EraseSubject {
@@ -91,7 +91,14 @@ impl Change for EraseSubject {
             .rows(conn.raw())
             .await?;
         for row in &identifiers {
-            self.suppress(conn, self.keyring.suppression_of(&Fingerprint::from_bytes(row.bytes(0)?))).await?;
+            let fingerprint = Fingerprint::from_bytes(row.bytes(0)?);
+            self.suppress(conn, self.keyring.suppression_of(&fingerprint)).await?;
+            // What a file says of the person and waits to be applied goes, too.
+            for waiting in
+                ["DELETE FROM import_row WHERE email = $1", "DELETE FROM import_row WHERE customer_id = $1"]
+            {
+                sql(waiting).with_bytes(fingerprint.as_bytes()).execute(conn.raw()).await?;
+            }
         }
         for mark in &self.also {
             self.suppress(conn, *mark).await?;
@@ -119,6 +126,7 @@ pub(super) async fn forget(conn: &Conn<'_>, subject: SubjectId) -> Result<(), St
         "DELETE FROM prompt WHERE subject_id = $1",
         "DELETE FROM confirmation WHERE subject_id = $1",
         "DELETE FROM outbox WHERE subject_id = $1",
+        "DELETE FROM import_subject WHERE subject_id = $1",
         "UPDATE rights_request SET subject_id = NULL WHERE subject_id = $1",
         "DELETE FROM subject WHERE id = $1",
     ] {

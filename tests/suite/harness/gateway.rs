@@ -58,6 +58,11 @@ impl TestGateway {
         Self::open(Arc::clone(&self.store), shipped_policy()).await
     }
 
+    /// Another gateway on the same database with a policy of its own.
+    pub(crate) async fn twin_under(&self, policy: PolicySources) -> Self {
+        Self::open(Arc::clone(&self.store), policy).await
+    }
+
     /// Stops this gateway and opens its database again under another policy.
     pub(crate) async fn under(self, policy: PolicySources) -> Self {
         let store = Arc::clone(&self.store);
@@ -73,6 +78,7 @@ impl TestGateway {
             ledger_origin: "gateway.test/ledger".to_owned(),
             database_url: store.database.url(),
             max_connections: 6,
+            most_import_rows: 2_000,
             hash_cost: HashCost::new(8, 1, 1).unwrap(),
             ..GatewaySettings::default()
         };

@@ -23,6 +23,11 @@ impl<'a> Person<'a> {
         Self { region, ..self }
     }
 
+    /// Another spelling of an address.
+    pub(crate) fn spelled(self, email: &str) -> Self {
+        Self { email: email.to_owned(), ..self }
+    }
+
     /// The same person at another gateway of the same store.
     pub(crate) fn at<'b>(&self, other: &'b TestGateway) -> Person<'b> {
         Person { at: other, email: self.email.clone(), region: self.region }
