@@ -23,7 +23,7 @@ use crate::gateway::Gateway;
 use crate::plain;
 
 /// How far a person's clock may run ahead of ours.
-const CLOCK_SKEW_MS: i64 = 5_000;
+pub(super) const CLOCK_SKEW_MS: i64 = 5_000;
 /// How long a repetition is recognised.
 pub(crate) const IDEMPOTENCY_MS: i64 = 24 * 3_600_000;
 const MAX_CHOICES: usize = 64;
