@@ -7,6 +7,7 @@ mod access;
 mod batcher;
 mod confirmation;
 mod consent;
+mod denied;
 mod error;
 mod figures;
 mod gateway;
