@@ -18,6 +18,7 @@ mod concurrency;
 mod crash;
 mod disclosure;
 mod double_opt_in;
+mod email;
 mod erasure;
 mod formats;
 mod forms;

@@ -232,7 +232,7 @@ fn thanks(receipt: &Receipt, return_url: Option<&str>, locale: &str) -> HttpResp
         ),
         escape(&receipt.withdrawal_token),
     );
-    if receipt.events.iter().any(|(event, _)| *event == EventKind::GrantRequested) {
+    if !receipt.replayed && receipt.events.iter().any(|(event, _)| *event == EventKind::GrantRequested) {
         let next = language.say(
             "We send you an email now. Please open it and confirm: until then nothing counts as agreed.",
             "Wir senden Ihnen jetzt eine E-Mail. Bitte öffnen Sie sie und bestätigen Sie: bis dahin gilt nichts als \
