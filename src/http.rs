@@ -7,6 +7,7 @@ pub mod authenticate;
 pub mod body;
 pub mod bounded;
 pub mod confirm;
+mod denied;
 pub mod figures;
 pub mod form_body;
 pub mod forms;

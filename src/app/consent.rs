@@ -4,6 +4,7 @@
 //! `Change`, committed together with others that wait.
 
 mod plan;
+mod showing;
 mod write;
 
 use std::collections::BTreeMap;

@@ -49,6 +49,7 @@ codes! {
     PurposeNotOnForm "purpose_not_on_form" "The form does not ask for this purpose",
     FieldNotOnForm "field_not_on_form" "The form has no such field",
     NoticeStale "notice_stale" "The notice was replaced by a newer version",
+    FormStale "form_stale" "The form was opened too long ago",
     NoticeUnknown "notice_unknown" "No notice has this digest",
     NoticeLocale "notice_locale" "The notice has no text in this language",
     CapturedInFuture "captured_in_future" "The time of capture lies in the future",

@@ -23,6 +23,7 @@ use tokio::sync::Semaphore;
 use crate::access::ClientCache;
 use crate::batcher::Batcher;
 use crate::confirmation::ConfirmationSettings;
+use crate::denied::DeniedAttempts;
 use crate::error::AppError;
 use crate::figures::{Counters, Figures};
 use crate::mail::Post;
@@ -134,6 +135,7 @@ pub(crate) struct Inner {
     pub(crate) token_signer: TokenSigner,
     pub(crate) ledger_signer: NoteSigner,
     pub(crate) clients: ClientCache,
+    pub(crate) denied: DeniedAttempts,
     /// Bounds the memory and the threads that hashing secrets takes.
     pub(crate) hashing: Semaphore,
     pub(crate) dummy_hash: SecretHash,
@@ -198,6 +200,7 @@ impl Gateway {
             token_signer,
             ledger_signer,
             clients: ClientCache::default(),
+            denied: DeniedAttempts::default(),
             hashing: Semaphore::new(2),
             counters: Counters::new(),
             post: OnceLock::new(),

@@ -8,6 +8,7 @@ mod batcher;
 mod confirmation;
 mod consent;
 mod delivery;
+mod denied;
 mod error;
 mod feedback;
 mod figures;

@@ -28,6 +28,11 @@ pub(super) async fn authenticate(gateway: &Gateway, request: &ServiceRequest) {
     request.extensions_mut().insert(Outcome(outcome));
 }
 
+/// Who was recognised, if somebody was.
+pub(super) fn actor(request: &HttpRequest) -> Option<Actor> {
+    request.extensions().get::<Outcome>().and_then(|outcome| outcome.0.as_ref().ok().cloned())
+}
+
 /// The one bearer token of a request (RFC 6750 §2.1).
 fn bearer(request: &ServiceRequest) -> Result<Option<&str>, Problem> {
     let mut headers = request.headers().get_all(AUTHORIZATION);

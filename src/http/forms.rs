@@ -19,5 +19,7 @@ fn rule(request: &HttpRequest, gateway: &Gateway) -> Result<Arc<FormRule>, Probl
     rule.ok_or_else(|| Problem::of(Code::UnknownForm))
 }
 
+/// The input that says which showing of the form this is.
+const SHOWING: &str = "showing";
 /// The prefix of the boxes that give consent.
 const PURPOSE: &str = "purpose.";

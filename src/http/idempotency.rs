@@ -27,9 +27,14 @@ pub fn of(
         (Some(key), None) => key,
         _ => return Err(Problem::of(Code::IdempotencyKeyMalformed)),
     };
-    let place = [request.method().as_str().as_bytes(), request.path().as_bytes()];
-    let request = gateway.request_fingerprint(&[&place[..], parts].concat());
+    let request = content(request, gateway, parts);
     Ok(Some(Idempotency { scope: scope.to_owned(), key, request }))
+}
+
+/// The keyed digest of what makes a request the same as another.
+pub(super) fn content(request: &HttpRequest, gateway: &Gateway, parts: &[&[u8]]) -> [u8; 32] {
+    let place = [request.method().as_str().as_bytes(), request.path().as_bytes()];
+    gateway.request_fingerprint(&[&place[..], parts].concat())
 }
 
 /// A key is a structured-field string (RFC 9651 §3.3.3); the bare form, which many clients send, is taken too.

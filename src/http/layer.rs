@@ -23,7 +23,7 @@ use tracing::Instrument as _;
 
 use super::authenticate::authenticate;
 use super::problem::Problem;
-use super::{Access, Edge, Route, idempotency, origin};
+use super::{Access, Edge, Route, denied, idempotency, origin};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -84,12 +84,17 @@ async fn answer(
     request: ServiceRequest,
     next: Next<BoxBody>,
 ) -> ServiceResponse<BoxBody> {
-    if let Some(Access::Scope(_)) = route.access(request.method().as_str()) {
+    let access = route.access(request.method().as_str());
+    if let Some(Access::Scope(_)) = access {
         authenticate(&edge.gateway, &request).await;
     }
     // Routing is over: a second handle on the request does no harm, and survives a panic.
     let handle = request.request().clone();
-    contained(handle, next.call(request)).await
+    let response = contained(handle, next.call(request)).await;
+    if let Some(Access::Scope(scope)) = access {
+        denied::note(&edge.gateway, route, scope, &response).await;
+    }
+    response
 }
 
 /// The answer of a handler, even if it panics: one request is lost, not the connection, and the caller learns no more

@@ -134,6 +134,10 @@ const fn reason(code: Code, language: Language) -> &'static str {
             "The information text has changed since you opened the form. Please open the form again and read it.",
             "Der Informationstext hat sich geändert, seit Sie das Formular geöffnet haben. Bitte öffnen Sie es erneut.",
         ),
+        Code::FormStale => language.say(
+            "You opened the form more than a day ago. Please open it again.",
+            "Sie haben das Formular vor mehr als einem Tag geöffnet. Bitte öffnen Sie es erneut.",
+        ),
         Code::NoticeUnknown | Code::NoticeLocale => language.say(
             "The form does not say which information text you were shown.",
             "Das Formular sagt nicht, welcher Informationstext Ihnen gezeigt wurde.",

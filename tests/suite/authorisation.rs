@@ -1,6 +1,7 @@
 //! Callers: tokens for secrets, their ends, and what they are bound to.
 
 use kernel::authz::{Actor, Authorized, Scope};
+use kernel::ledger::{AttemptRefusal, LedgerEntry, LedgerEvent, RefusedAttempt};
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, Backend, Client, Line, Role, TestGateway};
@@ -14,6 +15,7 @@ on_both!(
     an_altered_token_is_refused,
     a_client_without_a_source_or_recipient_is_nobodys,
     a_failed_attempt_is_recorded_without_what_was_sent,
+    sec_05_whoever_is_turned_away_at_the_door_is_on_record_and_cannot_flood_it,
 );
 
 async fn token(gateway: &TestGateway, form: &[(&str, &str)]) -> Answer {
@@ -191,4 +193,48 @@ async fn a_failed_attempt_is_recorded_without_what_was_sent(backend: Backend) {
     let ledger = gateway.database().bytes("SELECT entry FROM ledger_entry ORDER BY sequence, id").await.concat();
     crate::erasure::expect_no_trace(&ledger, "q7canary");
     assert_eq!(gateway.gateway().figures().tokens_denied, 2);
+}
+
+async fn sec_05_whoever_is_turned_away_at_the_door_is_on_record_and_cannot_flood_it(backend: Backend) {
+    let gateway = TestGateway::start(backend).await;
+    let (shop, mailer) = (gateway.shop().await.client, gateway.mailer().await.client);
+    let refused = async || {
+        let mut refused = Vec::new();
+        for entry in gateway.database().bytes("SELECT entry FROM ledger_entry").await {
+            if let LedgerEvent::AttemptRefused { client, action, reason } =
+                LedgerEntry::from_bytes(&entry).unwrap().event
+            {
+                refused.push((client, action, reason));
+            }
+        }
+        refused.sort();
+        refused
+    };
+    for _ in 0..25 {
+        gateway.get("/v1/profiles?purpose=email_marketing").await.expect_problem(401, "unauthenticated");
+        let forged = gateway.request("GET", "/v1/profiles?purpose=email_marketing").bearer_auth("q7canary.x.y");
+        gateway.send(forged).await.expect_problem(401, "invalid_access_token");
+        for client in [&shop, &mailer] {
+            client.get("/v1/rights-requests").await.expect_problem(403, "insufficient_scope");
+        }
+    }
+    let mut expected = vec![
+        (None, RefusedAttempt::PullProfiles, AttemptRefusal::NoCredentials),
+        (None, RefusedAttempt::PullProfiles, AttemptRefusal::InvalidToken),
+        (Some(shop.id.clone()), RefusedAttempt::HandleRightsRequest, AttemptRefusal::InsufficientScope),
+        (Some(mailer.id.clone()), RefusedAttempt::HandleRightsRequest, AttemptRefusal::InsufficientScope),
+    ];
+    expected.sort();
+    assert_eq!(refused().await, expected);
+    // A minute later the same is news again, and what is allowed or merely wrong never is.
+    gateway.clock().advance_ms(60_000);
+    gateway.get("/v1/profiles?purpose=email_marketing").await.expect_problem(401, "unauthenticated");
+    expected.push((None, RefusedAttempt::PullProfiles, AttemptRefusal::NoCredentials));
+    expected.sort();
+    assert_eq!(refused().await, expected);
+    mailer.get("/v1/profiles?purpose=email_marketing").await.expect(200);
+    gateway.get("/nothing").await.expect_problem(404, "not_found");
+    gateway.post("/v1/profiles", &json!({})).await.expect_problem(405, "method_not_allowed");
+    assert_eq!(refused().await, expected);
+    gateway.expect_sound_ledger().await;
 }

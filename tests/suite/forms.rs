@@ -13,6 +13,7 @@ on_both!(
     pages_of_other_origins_may_not_post,
     a_browser_may_ask_whether_it_may_post,
     a_form_leads_back_to_its_shop,
+    cap_19_a_form_that_the_browser_sends_again_brings_nothing_back,
 );
 
 const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
@@ -226,4 +227,47 @@ async fn a_form_leads_back_to_its_shop(backend: Backend) {
     let answer = submit(&gateway, "newsletter", &inputs, BROWSER).await.expect(303);
     assert_eq!(answer.header("location"), Some("https://www.example.com/thanks"));
     assert!(gateway.mailer().await.may_know(&anna).await);
+}
+
+async fn cap_19_a_form_that_the_browser_sends_again_brings_nothing_back(backend: Backend) {
+    let gateway = TestGateway::start(backend).await;
+    let (anna, officer, mailer) = (gateway.person("anna"), gateway.officer().await, gateway.mailer().await);
+    let showing = async || {
+        let page = gateway.get("/forms/newsletter?locale=en").await.expect(200).text();
+        let (_, after) = page.split_once("name=\"showing\" value=\"").unwrap();
+        after.split_once('"').unwrap().0.to_owned()
+    };
+    let notice = gateway.notice("newsletter", "en");
+    let post = async |showing: &str, choice: &[(&str, &str)]| {
+        let inputs = [("notice", &*notice), ("locale", "en"), ("email", &*anna.email), ("showing", showing)];
+        submit(&gateway, "newsletter", &[&inputs, choice].concat(), BROWSER).await
+    };
+    let give = [("purpose.email_marketing", "give")];
+    let (first, second) = (showing().await, showing().await);
+    assert_ne!(first, second);
+    post(&first, &give).await.expect(201);
+    assert!(mailer.may_know(&anna).await);
+    anna.withdraws(&["email_marketing"]).await;
+    let events = officer.events(&anna).await;
+    let again = post(&first, &give).await.expect(201);
+    assert!(again.text().contains("Nothing was changed."), "{again:?}");
+    assert!(!mailer.may_know(&anna).await);
+    assert_eq!(officer.events(&anna).await, events);
+    // Another choice on the same page is an act, and so is the same choice on a page that was opened anew.
+    post(&first, &[("purpose.email_marketing", "give"), ("purpose.link_tracking", "give")]).await.expect(201);
+    assert!(mailer.may_know(&anna).await);
+    anna.withdraws(&["email_marketing"]).await;
+    post(&second, &give).await.expect(201);
+    assert!(mailer.may_know(&anna).await);
+    anna.withdraws(&["email_marketing"]).await;
+    // When repetitions are not recognised any more, nothing is taken from the old page.
+    gateway.clock().advance_ms(24 * 3_600_000);
+    post(&first, &give).await.expect(422);
+    let inputs = [("notice", &*notice), ("locale", "en"), ("email", &*anna.email), ("showing", &*first)];
+    submit(&gateway, "newsletter", &inputs, "*/*").await.expect_problem(422, "form_stale");
+    for forged in ["nonsense", "1-2", "99999999999999-00000000000000000000000000000000", "-"] {
+        let inputs = [("notice", &*notice), ("locale", "en"), ("email", &*anna.email), ("showing", forged)];
+        submit(&gateway, "newsletter", &inputs, "*/*").await.expect_problem(422, "invalid_field");
+    }
+    assert!(!mailer.may_know(&anna).await);
 }

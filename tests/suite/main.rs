@@ -19,6 +19,7 @@ mod crash;
 mod deliveries;
 mod disclosure;
 mod double_opt_in;
+mod email;
 mod erasure;
 mod feedback;
 mod explain;

@@ -8,12 +8,16 @@ use consentry::assets::shipped_policy;
 use kernel::policy::document::PolicySources;
 use serde_json::json;
 
+use crate::double_opt_in;
+use crate::harness::mailbox::MailServer;
 use crate::harness::{Backend, Line, Person, TestGateway, policy_with};
 
 on_both!(
     v01_nothing_given_is_no_consent,
     v02_a_request_is_pending,
+    v03_a_request_that_was_confirmed_is_a_consent,
     v04_a_withdrawal_ends_it,
+    v06_a_new_consent_after_a_withdrawal_counts,
     v07_one_purpose_is_not_another,
     v08_withdrawing_one_leaves_the_other,
     v09_a_breaking_version_asks_anew,
@@ -127,7 +131,8 @@ async fn perform(gateway: &TestGateway, person: &Person<'_>, act: &Act) {
         }
         Gives(purpose) => drop(person.gives(&[purpose]).await),
         Requests(purpose) => {
-            let receipt = person.gives(&[purpose]).await;
+            let post = double_opt_in::request(person, "en", &[(purpose, "give")]);
+            let receipt = person.sends(&post).await.expect(201).json();
             assert_eq!(receipt["events"], json!([{ "event": "GRANT_REQUESTED", "purpose": purpose }]));
         }
         Withdraws(purpose) => drop(person.withdraws(&[purpose]).await),
@@ -151,17 +156,52 @@ async fn perform(gateway: &TestGateway, person: &Person<'_>, act: &Act) {
     }
 }
 
+/// Reads the mail that waits, and presses its button.
+async fn confirm(gateway: &TestGateway, server: &MailServer) {
+    gateway.deliver().await;
+    let path = server.taken().pop().unwrap().confirmation();
+    gateway.later();
+    gateway.send(gateway.request("POST", &path).form(&[("confirm", "yes")])).await.expect(200);
+}
+
 async fn v01_nothing_given_is_no_consent(backend: Backend) {
     vector(backend, EU, &[Known], &[("mailer", EMAIL, Some("no_consent"))]).await;
 }
 
 async fn v02_a_request_is_pending(backend: Backend) {
-    let confirmed = policy_with(&[("forms.toml", "double_opt_in = false", "double_opt_in = true")]);
-    vector_under(backend, confirmed, EU, &[Requests(EMAIL)], &[("mailer", EMAIL, Some("pending"))]).await;
+    vector(backend, EU, &[Requests(EMAIL)], &[("mailer", EMAIL, Some("pending"))]).await;
+}
+
+async fn v03_a_request_that_was_confirmed_is_a_consent(backend: Backend) {
+    let gateway = TestGateway::start(backend).await;
+    let server = MailServer::start().await;
+    server.serves(gateway.gateway());
+    let person = gateway.person("someone");
+    perform(&gateway, &person, &Requests(EMAIL)).await;
+    expect(&gateway, &[("mailer", EMAIL, Some("pending"))]).await;
+    confirm(&gateway, &server).await;
+    expect(&gateway, &[("mailer", EMAIL, None)]).await;
 }
 
 async fn v04_a_withdrawal_ends_it(backend: Backend) {
     vector(backend, EU, &[Gives(EMAIL), Withdraws(EMAIL)], &[("mailer", EMAIL, Some("withdrawn"))]).await;
+}
+
+async fn v06_a_new_consent_after_a_withdrawal_counts(backend: Backend) {
+    let gateway = TestGateway::start(backend).await;
+    let server = MailServer::start().await;
+    server.serves(gateway.gateway());
+    let person = gateway.person("someone");
+    for act in [Requests(EMAIL), Withdraws(EMAIL), Requests(EMAIL)] {
+        perform(&gateway, &person, &act).await;
+        match act {
+            Requests(_) => {
+                confirm(&gateway, &server).await;
+                expect(&gateway, &[("mailer", EMAIL, None)]).await;
+            }
+            _ => expect(&gateway, &[("mailer", EMAIL, Some("withdrawn"))]).await,
+        }
+    }
 }
 
 async fn v07_one_purpose_is_not_another(backend: Backend) {
@@ -177,7 +217,7 @@ async fn v08_withdrawing_one_leaves_the_other(backend: Backend) {
 
 /// The shipped policy with a breaking second version of the emails.
 fn second_version() -> PolicySources {
-    let heading = "title = \"Offers and news by email\"\n";
+    let heading = "[[purpose]]\nid = \"email_marketing\"\n";
     let change = "[[purpose.change]]\nversion = 2\nkind = \"breaking\"\nsummary = \"Offers of partners, too.\"\n\n\
                   [[purpose]]\nid = \"email_open_tracking\"";
     policy_with(&[

@@ -11,7 +11,7 @@ use app::{Code, Gateway};
 use kernel::attribute::{AttributeName, AttributeType};
 use kernel::policy::{FormRule, NoticeText, ValidPolicy};
 
-use super::{PURPOSE, rule};
+use super::{PURPOSE, SHOWING, rule};
 use crate::http::page::{self, Language, escape};
 use crate::http::problem::Problem;
 use crate::http::query::Query;
@@ -35,7 +35,7 @@ pub async fn handler(gateway: web::Data<Gateway>, request: HttpRequest) -> Resul
     let query = Query::of(&request, &["locale"])?;
     let policy = gateway.policy();
     let notice = notice(&policy, &rule, query.get("locale"), &request)?;
-    let mut main = markup(&policy, &rule, &notice);
+    let mut main = markup(&policy, &rule, &notice, &gateway.showing());
     if gpc::is_signalled(request.headers()) {
         main.push_str(&gpc::markup(Language::of(&notice.locale)));
     }
@@ -71,14 +71,15 @@ fn notice(
         .ok_or_else(|| Problem::of(Code::UnknownForm))
 }
 
-fn markup(policy: &ValidPolicy, rule: &FormRule, notice: &NoticeText) -> String {
+fn markup(policy: &ValidPolicy, rule: &FormRule, notice: &NoticeText, showing: &str) -> String {
     let language = Language::of(&notice.locale);
     let mut main = String::new();
     let action = escape(rule.id.as_str());
     // Writing to a string cannot fail.
     let _ = writeln!(main, "<form method=\"post\" action=\"/forms/{action}\" accept-charset=\"utf-8\">");
-    for (name, value) in [("notice", notice.digest.to_string()), ("locale", notice.locale.clone())] {
-        let _ = writeln!(main, "<input type=\"hidden\" name=\"{name}\" value=\"{}\">", escape(&value));
+    let digest = notice.digest.to_string();
+    for (name, value) in [("notice", &*digest), ("locale", &notice.locale), (SHOWING, showing)] {
+        let _ = writeln!(main, "<input type=\"hidden\" name=\"{name}\" value=\"{}\">", escape(value));
     }
     for field in &rule.fields {
         put_field(&mut main, policy, field, &notice.locale);

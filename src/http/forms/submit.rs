@@ -12,7 +12,7 @@ use kernel::authz::CaptureConsent;
 use kernel::consent::{Action, EventKind, Evidence, Presentation};
 use kernel::policy::FormRule;
 
-use super::{PURPOSE, rule};
+use super::{PURPOSE, SHOWING, rule};
 use crate::http::authenticate::Anyone;
 use crate::http::page::{self, Language, escape};
 use crate::http::problem::Problem;
@@ -29,7 +29,7 @@ const MOST_BYTES: usize = 64 * 1024;
     operation_id = "submit_form",
     tag = "persons",
     description = "Takes a plain HTML form. Its inputs are the form's declared fields, `notice` (the digest of the text shown), `locale`, \
-        optionally `region`, and a checkbox `purpose.<id>` for each purpose: present gives consent, absent refuses it. A browser \
+        optionally `region`, the `showing` of the gateway's own page, and a checkbox `purpose.<id>` for each purpose: present gives consent, absent refuses it. A browser \
         that asks for `text/html` gets a page, or is sent to the form's return address.",
     params(
         ("form" = String, Path, description = "The form", example = "newsletter", max_length = 64, pattern = "^[a-z][a-z0-9_-]*$"),
@@ -77,15 +77,21 @@ async fn submit(
     origin::admit(request, gateway, Some(&rule.id))?;
     let mut payload = payload.into_inner();
     let bytes = body::read(request, &mut payload, MOST_BYTES).await?;
-    let inputs = Inputs::read(request, bytes.clone()).await?;
+    let mut inputs = Inputs::read(request, bytes.clone()).await?;
     if let Some(chosen) = inputs.get("locale") {
         chosen.clone_into(locale);
     }
     let gpc = gpc::is_signalled(request.headers());
+    let showing = inputs.take(SHOWING);
     let mut post = inputs.into_post(&rule, gateway)?;
     post.gpc = gpc;
     post.peer = origin::peer(request);
-    post.idempotency = idempotency::of(request, gateway, "public", &[&bytes, &[u8::from(gpc)]])?;
+    let parts: [&[u8]; 2] = [&bytes, &[u8::from(gpc)]];
+    post.idempotency = match (idempotency::of(request, gateway, "public", &parts)?, showing) {
+        (Some(key), _) => Some(key),
+        (None, Some(showing)) => Some(gateway.once(&showing, idempotency::content(request, gateway, &parts))?),
+        (None, None) => None,
+    };
     Ok((gateway.capture(&by.0, post).await?, rule.return_url.clone()))
 }
 
@@ -212,7 +218,14 @@ fn thanks(receipt: &Receipt, return_url: Option<&str>, locale: &str) -> HttpResp
     let language = Language::of(locale);
     let mut main = format!(
         "<p>{}</p>\n<dl>\n<dt>{}</dt><dd>{}</dd>\n<dt>{}</dt><dd>{}</dd>\n</dl>\n",
-        language.say("Your choice was recorded.", "Ihre Auswahl wurde gespeichert."),
+        if receipt.replayed {
+            language.say(
+                "This form came before. Nothing was changed.",
+                "Dieses Formular ist schon früher eingegangen. Es wurde nichts geändert.",
+            )
+        } else {
+            language.say("Your choice was recorded.", "Ihre Auswahl wurde gespeichert.")
+        },
         language.say("Receipt", "Beleg"),
         receipt.receipt,
         language.say(
@@ -221,7 +234,7 @@ fn thanks(receipt: &Receipt, return_url: Option<&str>, locale: &str) -> HttpResp
         ),
         escape(&receipt.withdrawal_token),
     );
-    if receipt.events.iter().any(|(event, _)| *event == EventKind::GrantRequested) {
+    if !receipt.replayed && receipt.events.iter().any(|(event, _)| *event == EventKind::GrantRequested) {
         let next = language.say(
             "We send you an email now. Please open it and confirm: until then nothing counts as agreed.",
             "Wir senden Ihnen jetzt eine E-Mail. Bitte öffnen Sie sie und bestätigen Sie: bis dahin gilt nichts als \
