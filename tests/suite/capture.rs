@@ -99,6 +99,7 @@ async fn cap_03_the_proof_is_kept_and_shown(backend: Backend) {
             "action": "checkbox_ticked", "preselected": false, "presentation": "separate",
             "conditional_on_service": false, "options": ["Subscribe", "No, thanks"], "steps_accept": 1,
             "steps_decline": 1, "statement": null, "locale": "en", "page": "https://www.example.com/checkout",
+            "mailbox": null,
         })
     );
 }
