@@ -219,6 +219,9 @@ mod tests {
             address: "Street 1, Berlin".to_owned(),
             contact: "privacy@shop.example".to_owned(),
             officer: "dpo@shop.example".to_owned(),
+            stop_address: None,
+            objection_notice: None,
+            plus_tags_are_one_mailbox: false,
         }
     }
 
