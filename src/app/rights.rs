@@ -171,7 +171,7 @@ impl Gateway {
         }
         let asked_by = match &subject {
             RightsSubject::Identified { email, .. } => email.clone(),
-            RightsSubject::Id(_) => None,
+            RightsSubject::Keyed(..) | RightsSubject::Id(_) => None,
         };
         let held = self.find(subject).await?;
         let id = RightsRequestId::generate(&*self.inner.entropy);

@@ -44,7 +44,7 @@ pub enum Scope {
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::RecordsWrite,
         Self::EventsWrite,
         Self::ImportsWrite,

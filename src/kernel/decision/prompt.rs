@@ -102,7 +102,7 @@ pub fn may_prompt(question: &PromptQuestion<'_>) -> PromptAnswer {
     if standing.restricted_at().is_some() {
         return PromptAnswer::no(PromptReason::Restricted);
     }
-    if question.purpose.direct_marketing && is_objected(&standing, &question.purpose.id) {
+    if is_objected(&standing, question.purpose) {
         return PromptAnswer::no(PromptReason::Objected);
     }
     let (law, transaction) = question.wait_of_law(&standing);
