@@ -13,12 +13,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kernel::authz::{Authorized, InspectSubjects, ReadReceipts};
-use kernel::consent::{ConsentEvent, EventKind, Evidence, takes_back};
+use kernel::consent::{ConsentEvent, EventKind, Evidence, Standing, takes_back};
 use kernel::decision::expiry::expiries;
 use kernel::id::{ReceiptId, SubjectId};
 use kernel::ledger::Inspection;
 use kernel::notice::NoticeDigest;
 use kernel::policy::{PurposeRule, ValidPolicy};
+use kernel::regime::Regime;
 use kernel::time::Timestamp;
 use serde_json::Value as Json;
 use store::StoreError;
@@ -65,7 +66,7 @@ pub(crate) struct Telling {
     /// The events with the ends of what ran out, in order of receipt.
     events: Vec<ConsentEvent>,
     evidence: BTreeMap<u32, Evidence>,
-    regimes: Vec<kernel::regime::Regime>,
+    regimes: Vec<Regime>,
     notices: BTreeMap<NoticeDigest, StoredNotice>,
     policy: Arc<ValidPolicy>,
     /// Whether the events are the person's whole history.
@@ -125,9 +126,10 @@ impl Gateway {
         format: ReceiptFormat,
     ) -> Result<ReceiptDocument, AppError> {
         let not_found = || AppError::NotFound(Code::ReceiptNotFound);
-        if let Ok((subject, receipt)) = self.inner.keyring.open_receipt_token(token) {
+        if let Ok((subject, receipt, regime)) = self.inner.keyring.open_receipt_token(token) {
             let history = self.history(subject).await?.ok_or_else(not_found)?;
-            return self.receipt(history, receipt, format).await;
+            let regimes = vec![regime.unwrap_or(Regime::Unknown)];
+            return self.receipt(history, receipt, regimes, format).await;
         }
         let subject = self.inner.keyring.open_preference_token(token, self.now()).map_err(|_| not_found())?;
         let history = self.history(subject).await?.ok_or_else(not_found)?;
@@ -147,7 +149,8 @@ impl Gateway {
     ) -> Result<ReceiptDocument, AppError> {
         let history = self.history_or_not_found(subject).await?;
         let row = history.row.clone();
-        let document = self.receipt(history, receipt, format).await?;
+        let regimes = Standing::fold(subject, &history.events()).regimes().to_vec();
+        let document = self.receipt(history, receipt, regimes, format).await?;
         self.note_inspection(by, &row, Inspection::Receipt).await?;
         Ok(document)
     }
@@ -171,6 +174,7 @@ impl Gateway {
         &self,
         history: History,
         receipt: ReceiptId,
+        regimes: Vec<Regime>,
         format: ReceiptFormat,
     ) -> Result<ReceiptDocument, AppError> {
         let subject = history.row.id;
@@ -182,6 +186,7 @@ impl Gateway {
         let policy = self.policy_of_then(received).await?;
         let telling =
             self.telling(&history, (policy, received), format!("urn:uuid:{person}"), names, false).await?;
+        let telling = Telling { regimes, ..telling };
         let document = match format {
             ReceiptFormat::Dpv => record::receipt(&telling),
             ReceiptFormat::Kantara => {
@@ -226,7 +231,7 @@ impl Gateway {
             .iter()
             .filter_map(|(row, _, evidence)| evidence.clone().map(|evidence| (row.sequence, evidence)))
             .collect();
-        let regimes = kernel::consent::Standing::fold(subject, &events).regimes().to_vec();
+        let regimes = Standing::fold(subject, &events).regimes().to_vec();
         let issuer = self.settings().issuer.clone();
         Ok(Telling { issuer, person, names, subject, events, evidence, regimes, notices, policy, whole, at })
     }
