@@ -2,12 +2,20 @@
 //! not understood.
 #![no_main]
 
-use kernel::signal::{Content, GppString, SectionId};
+use kernel::signal::{Content, GppString, ReadSignal, ReceivedSignal, SectionId};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
     let _applicable = SectionId::parse_list(text);
-    let Ok(gpp) = GppString::decode(text) else { return };
+    let received = ReceivedSignal { gpp: Some(text.to_owned()), gpp_sid: None, tc: None };
+    let read = ReadSignal::read(false, received);
+    let Ok(gpp) = GppString::decode(text) else {
+        assert!(read.is_err());
+        return;
+    };
+    // What is recorded is what was sent, and nothing malformed is.
+    assert_eq!(read.is_ok(), gpp.check().is_ok());
+    assert!(read.is_ok_and(|read| read.received().gpp.as_deref() == Some(text)) || gpp.check().is_err());
     assert_eq!(gpp.raw(), text);
     assert!(serde_json::to_string(&gpp).is_ok());
     for (section, meaning) in gpp.sections().iter().zip(gpp.meanings()) {
