@@ -3,10 +3,13 @@
 
 use std::collections::BTreeSet;
 
+use kernel::policy::ValidPolicy;
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use crate::double_opt_in::{asks, request};
 use crate::harness::mailbox::{MailServer, Manner};
+use crate::harness::process::{Process, run, text};
 use crate::harness::{Backend, TestGateway, log};
 
 on_both!(
@@ -119,6 +122,11 @@ async fn a_refusal_for_now_is_tried_again_and_one_for_good_is_kept_and_shown(bac
     assert_eq!(gateway.database().number(state).await, 1);
     let code = gateway.database().number(&format!("SELECT CAST(last_code AS BIGINT) FROM ({code}) AS o")).await;
     assert_eq!(code, 550);
+    // Somebody set it right and started the gateway anew.
+    let job = kernel::authz::Authorized::prove(kernel::authz::Actor::Job("suite")).unwrap();
+    assert_eq!(gateway.gateway().requeue_failed_letters(&job).await.unwrap(), 1);
+    gateway.deliver().await;
+    assert_eq!((server.taken().len(), gateway.metric("consentry_mail_failed").await), (2, 0));
     // The server's words quoted the address; the log does not.
     assert!(log::kept().contains("the mail server refused it for good") && !log::kept().contains("not here"));
 }
@@ -281,4 +289,67 @@ async fn the_answer_does_not_tell_who_is_known_limited_or_suppressed(backend: Ba
         shapes.insert(format!("{} {body} {headers:?}", answer.status));
     }
     assert_eq!(shapes.len(), 1, "{shapes:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killing_the_process_loses_no_mail_and_no_confirmation() {
+    let (folder, server) = (tempfile::tempdir().unwrap(), MailServer::start().await);
+    let data = folder.path().join("data");
+    let policy = ValidPolicy::from_sources(&consentry::assets::shipped_policy()).unwrap();
+    let notice = policy.current_notice(&"newsletter".parse().unwrap(), "en").unwrap().digest.to_string();
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    // Nobody sends mail yet: what is acknowledged waits, and the process is killed over it.
+    let process = Process::serve(&data, &[]);
+    for name in ["anna", "berta", "carla"] {
+        let post = json!({
+            "form": "newsletter_confirmed", "subject": { "email": format!("q7canary-{name}@example.org") },
+            "notice": notice, "locale": "en", "region": "DE", "captured_at": "2024-03-01T00:00:00Z",
+            "evidence": { "action": "checkbox_ticked", "default_state": "unchecked", "presentation": "separate" },
+            "choices": [{ "purpose": "email_marketing", "choice": "give" }],
+        });
+        let answer = http.post(format!("{}/v1/consents", process.url)).json(&post).send().await.unwrap();
+        assert_eq!(answer.status(), 201);
+    }
+    process.kill();
+    let port = server.address.port().to_string();
+    let mail = [
+        ("CONSENTRY__MAIL__HOST", "127.0.0.1"),
+        ("CONSENTRY__MAIL__PORT", &port),
+        ("CONSENTRY__MAIL__TLS", "none"),
+        ("CONSENTRY__MAIL__FROM", "consent@shop.example"),
+    ];
+    let process = Process::serve(&data, &mail);
+    server.takes(3).await;
+    let mails = server.taken();
+    let to: BTreeSet<_> = mails.iter().flat_map(|mail| mail.to.clone()).collect();
+    assert_eq!(to.len(), 3);
+    for mail in &mails {
+        let answer = http.post(format!("{}{}", process.url, mail.confirmation())).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+    }
+    process.kill();
+    let process = Process::serve(&data, &mail);
+    let metrics = http.get(format!("{}/metrics", process.url)).send().await.unwrap().text().await.unwrap();
+    assert!(metrics.contains("consentry_mail_queued 0\n"), "{metrics}");
+    for mail in &mails {
+        let page = http.post(format!("{}{}", process.url, mail.confirmation())).send().await.unwrap();
+        assert_eq!(page.status(), 200);
+    }
+    let log = process.stop();
+    assert!(!log.contains("q7canary") && !mails.iter().any(|mail| log.contains(&mail.confirmation()[9..])));
+    let report = run(&["ledger", "verify", "--data", data.to_str().unwrap()]);
+    assert!(report.status.success(), "{}", text(&report.stderr));
+    assert_eq!(server.taken().len(), 3, "each came once");
+}
+
+#[test]
+fn mail_in_the_clear_to_another_machine_stops_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, config) = (folder.path().join("data"), folder.path().join("gateway.toml"));
+    std::fs::write(&config, "[mail]\nhost = \"mail.shop.example\"\ntls = \"none\"\nfrom = \"a@shop.example\"\n")
+        .unwrap();
+    let arguments = ["serve", "--data", data.to_str().unwrap(), "--config", config.to_str().unwrap()];
+    let output = run(&[&arguments[..], &["--listen", "127.0.0.1:0"]].concat());
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stdout));
+    assert!(text(&output.stderr).contains("mail.tls"), "{}", text(&output.stderr));
 }

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use kernel::authz::{Actor, Authorized, RunJobs};
 use kernel::consent::EventKind;
 use kernel::letter::Letter;
-use store::change::{Attempt, ClaimLetters, ClaimedLetter, SettleLetter};
+use store::change::{Attempt, ClaimLetters, ClaimedLetter, RequeueLetters, SettleLetter};
 use tokio_util::sync::CancellationToken;
 
 use super::{Outgoing, Post};
@@ -38,6 +38,10 @@ impl Gateway {
     /// Delivers letters until told to stop. Without anybody to deliver them they wait.
     pub(crate) async fn run_courier(&self, stop: CancellationToken) {
         let Ok(by) = Authorized::<RunJobs>::prove(Actor::Job("courier")) else { return };
+        // Whoever set the mail server right has started the gateway anew.
+        if let Err(error) = self.requeue_failed_letters(&by).await {
+            tracing::warn!(error = ?error, "the letters that were refused could not be looked at");
+        }
         while !stop.is_cancelled() {
             let more = match self.deliver_letters_once(&by).await {
                 Ok(handled) => handled > 0,
@@ -50,6 +54,17 @@ impl Gateway {
                 let _elapsed = tokio::time::timeout(REST, stop.cancelled()).await;
             }
         }
+    }
+
+    /// Puts letters that were refused for good back into the queue, as long as their links are good. Tells how many.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn requeue_failed_letters(&self, _by: &Authorized<RunJobs>) -> Result<u64, AppError> {
+        if !self.delivers_mail() || self.inner.store.mail_queue().await?.failed == 0 {
+            return Ok(0);
+        }
+        Ok(self.inner.store.perform(&RequeueLetters { at: self.now() }).await?.0)
     }
 
     /// Takes the letters that are due and tries to deliver each once. Tells how many there were.

@@ -11,6 +11,7 @@ use kernel::authz::{Actor, Authorized};
 use mail_parser::{MessageParser, MimeHeaders as _};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use super::TestGateway;
@@ -27,6 +28,9 @@ pub(crate) enum Manner {
     Stalls,
 }
 
+/// How long a real process may take to send a mail that is due.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+
 struct State {
     manner: Manner,
     taken: Vec<Mail>,
@@ -37,6 +41,7 @@ pub(crate) struct MailServer {
     pub(crate) address: SocketAddr,
     state: Arc<Mutex<State>>,
     listening: Mutex<Option<JoinHandle<()>>>,
+    came: Arc<Notify>,
 }
 
 /// A mail as it arrived.
@@ -52,18 +57,19 @@ impl MailServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(Mutex::new(State { manner: Manner::Takes, taken: Vec::new(), conversations: 0 }));
-        let server = Self { address, state, listening: Mutex::default() };
+        let server = Self { address, state, listening: Mutex::default(), came: Arc::default() };
         server.listen_on(listener);
         server
     }
 
     fn listen_on(&self, listener: TcpListener) {
-        let state = Arc::clone(&self.state);
+        let (state, came) = (Arc::clone(&self.state), Arc::clone(&self.came));
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 state.lock().unwrap().conversations += 1;
                 // Whoever goes away in the middle of a conversation ends it.
                 let _gone = converse(stream, &state).await;
+                came.notify_waiters();
             }
         });
         *self.listening.lock().unwrap() = Some(task);
@@ -91,6 +97,21 @@ impl MailServer {
     /// Everything it took, in order.
     pub(crate) fn taken(&self) -> Vec<Mail> {
         self.state.lock().unwrap().taken.clone()
+    }
+
+    /// Waits until it took some mails.
+    pub(crate) async fn takes(&self, mails: usize) {
+        let waiting = async {
+            loop {
+                // Asked for first, so that none that comes meanwhile is missed.
+                let came = self.came.notified();
+                if self.taken().len() >= mails {
+                    return;
+                }
+                came.await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting).await.unwrap();
     }
 
     /// Has a gateway send its mails here.
@@ -242,7 +263,7 @@ impl Mail {
     pub(crate) fn confirmation(&self) -> String {
         let links = self.links();
         let [link] = links.as_slice() else { panic!("not one link: {}", links.len()) };
-        link.strip_prefix("http://gateway.test").unwrap().to_owned()
+        link.find("/confirm/").map(|at| link[at..].to_owned()).unwrap()
     }
 }
 
