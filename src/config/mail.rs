@@ -164,7 +164,8 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named_and_a_password_is_not_shown() {
-        let cases: [(&str, fn(&mut MailSettings)); 3] = [
+        type Spoil = fn(&mut MailSettings);
+        let cases: [(&str, Spoil); 3] = [
             ("mail.from", |mail| mail.from.clear()),
             ("mail.username", |mail| mail.username = "gateway".to_owned()),
             ("mail.username", |mail| mail.password = MailPassword("hunter2".to_owned())),

@@ -60,7 +60,7 @@ impl Gateway {
         if let Some((regime, _)) = regime.filter(|_| post.gpc) {
             statements.extend(reading.meaning_of_gpc(regime, post));
         }
-        let to_confirm = reading.to_confirm(post, form, &statements, identity.as_ref());
+        let to_confirm = reading.asked_to_confirm(post, form, &statements, identity.as_ref());
         let attributes = reading.fields(post, form);
         let birth = reading.birth(post, &attributes);
         if !reading.faults.is_empty() {
@@ -411,7 +411,7 @@ impl<'a> Reading<'a> {
     }
 
     /// What the owner of the mailbox is to confirm, if anything: then there must be a mailbox.
-    fn to_confirm<'i>(
+    fn asked_to_confirm<'i>(
         &mut self,
         post: &ConsentPost,
         form: Option<&'i FormRule>,
