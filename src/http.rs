@@ -116,7 +116,7 @@ const READ_RIGHTS: Access = Access::Scope(Scope::RightsRead);
 const IMPORT: Access = Access::Scope(Scope::ImportsWrite);
 const PUBLIC: Access = Access::Public;
 
-static ROUTES: [Route; 99] = [
+static ROUTES: [Route; 35] = [
     // Persons and forms: no login.
     Route {
         is_cross_origin: true,

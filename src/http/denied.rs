@@ -27,7 +27,7 @@ pub(super) async fn note(gateway: &Gateway, route: &Route, scope: Scope, respons
 /// What somebody tries who calls a path that needs a scope.
 fn attempt(path: &str, scope: Scope) -> RefusedAttempt {
     match scope {
-        Scope::RecordsWrite => RefusedAttempt::IngestRecords,
+        Scope::RecordsWrite | Scope::EventsWrite | Scope::ImportsWrite => RefusedAttempt::IngestRecords,
         Scope::ProfilesRead => match path {
             "/v1/profiles/lookup" => RefusedAttempt::LookUpProfiles,
             "/v1/deliveries/resolve" => RefusedAttempt::ResolveDelivery,

@@ -15,8 +15,7 @@ use validator::Validate;
 use crate::http::authenticate::Allowed;
 use crate::http::lines::{self, JSON, LineProblem, LineProblemBody, NDJSON};
 use crate::http::object::Object;
-use crate::http::problem::{FaultDocument, Problem};
-use crate::http::v1::subject::Subject;
+use crate::http::problem::Problem;
 
 /// How many lines are stored together.
 const CHUNK: usize = 500;
