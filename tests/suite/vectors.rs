@@ -29,7 +29,9 @@ on_both!(
     v22_a_consent_that_names_one_controller_is_none_for_another,
     v24_an_adult_californian_is_shared,
     v25_the_signal_ends_sharing_and_leaves_emails,
+    v27_the_first_of_two_steps_opts_nobody_in,
     v29_a_signal_that_is_no_longer_sent_still_counts,
+    v32_below_16_only_the_own_opt_in_counts,
     v34_limiting_leaves_what_is_necessary,
     v36_under_two_laws_both_must_permit,
     v37_an_unknown_law_is_the_strictest,
@@ -193,6 +195,8 @@ async fn v06_a_new_consent_after_a_withdrawal_counts(backend: Backend) {
     server.serves(gateway.gateway());
     let person = gateway.person("someone");
     for act in [Requests(EMAIL), Withdraws(EMAIL), Requests(EMAIL)] {
+        // Sooner no second mail goes to the same address.
+        gateway.clock().advance_ms(3_600_000);
         perform(&gateway, &person, &act).await;
         match act {
             Requests(_) => {
@@ -294,9 +298,32 @@ async fn v25_the_signal_ends_sharing_and_leaves_emails(backend: Backend) {
     vector(backend, CALIFORNIA, &[Known, Signals], &expected).await;
 }
 
+async fn v27_the_first_of_two_steps_opts_nobody_in(backend: Backend) {
+    let gateway = TestGateway::start(backend).await;
+    let person = gateway.person("someone").of_region(CALIFORNIA);
+    for act in [Known, Signals] {
+        perform(&gateway, &person, &act).await;
+    }
+    let first = person.opts_in(SHARE, None, false).await.expect(201).json();
+    expect(&gateway, &[("adnetwork", SHARE, Some("opted_out"))]).await;
+    person.opts_in(SHARE, Some(&first["receipt"]), true).await.expect(201);
+    expect(&gateway, &[("adnetwork", SHARE, None)]).await;
+}
+
 async fn v29_a_signal_that_is_no_longer_sent_still_counts(backend: Backend) {
     let acts = [Known, Signals, Visits("US-CA")];
     vector(backend, CALIFORNIA, &acts, &[("adnetwork", SHARE, Some("opted_out"))]).await;
+}
+
+async fn v32_below_16_only_the_own_opt_in_counts(backend: Backend) {
+    let gateway = TestGateway::start(backend).await;
+    let person = gateway.person("someone").of_region(CALIFORNIA);
+    perform(&gateway, &person, &Born("2011-01-31")).await;
+    expect(&gateway, &[("adnetwork", SHARE, Some("minor"))]).await;
+    let first = person.opts_in(SHARE, None, false).await.expect(201).json();
+    expect(&gateway, &[("adnetwork", SHARE, Some("minor"))]).await;
+    person.opts_in(SHARE, Some(&first["receipt"]), false).await.expect(201);
+    expect(&gateway, &[("adnetwork", SHARE, None)]).await;
 }
 
 async fn v34_limiting_leaves_what_is_necessary(backend: Backend) {
