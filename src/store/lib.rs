@@ -33,6 +33,9 @@ pub use unit_of_work::{Committed, Transaction};
 
 use error::from_db;
 
+/// How often a connection that others kept from opening the store is tried again.
+const CONNECTS: u32 = 8;
+
 /// Which database holds the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backend {
@@ -69,6 +72,20 @@ impl Store {
     /// [`StoreError::UnknownSchema`] when a newer version migrated the database; [`StoreError::Unavailable`] or
     /// [`StoreError::Unexpected`] when it cannot be reached or used.
     pub async fn connect(settings: &StoreSettings) -> Result<Self, StoreError> {
+        let mut attempt = 0;
+        loop {
+            match Self::try_connect(settings).await {
+                // A new SQLite file is switched to its journal by whoever comes first; the others come again.
+                Err(StoreError::Busy) if attempt < CONNECTS => {
+                    tokio::time::sleep(unit_of_work::pause(attempt)).await;
+                    attempt += 1;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn try_connect(settings: &StoreSettings) -> Result<Self, StoreError> {
         let shared = Shared {
             db: connect::connect(settings).await?,
             backend: settings.backend()?,

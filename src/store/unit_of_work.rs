@@ -330,7 +330,7 @@ impl Store {
 }
 
 /// 2, 4, 8 … milliseconds and up to as much again, so that those who collided do not meet again.
-fn pause(attempt: u32) -> Duration {
+pub(crate) fn pause(attempt: u32) -> Duration {
     let bound = 2_u64 << attempt.min(8);
     // Spreading needs no secrecy: the hasher's seed will do.
     let spread = RandomState::new().hash_one(attempt) % (bound * 1000);

@@ -74,11 +74,13 @@ on_both! {
     }
 
     async fn posts_of_one_person_in_one_batch_are_folded_one_after_the_other(db) {
+        let mut objection = event(EventKind::Objected, 9);
+        objection.purpose = None;
         let posts = vec![
             db.post("anna@example.org", vec![grant(0)]),
             db.post("ben@example.org", vec![grant(0)]),
             db.post("anna@example.org", vec![event(EventKind::Withdrawn, 5)]),
-            db.post("anna@example.org", vec![grant(9), event(EventKind::Objected, 9)]),
+            db.post("anna@example.org", vec![grant(9), objection]),
         ];
         let outcomes: Vec<_> = db.try_capture(posts).await.unwrap().iter().map(recorded).collect();
         assert_eq!(outcomes[0].subject, outcomes[2].subject);
