@@ -371,7 +371,7 @@ fn plainest(mut ways: Vec<Vec<Step>>) -> Vec<Vec<Step>> {
         .filter(|way| way.contains(&Step::Give))
         .map(|way| way.iter().map(|step| if *step == Step::Give { Step::GiveExplicitly } else { *step }).collect())
         .collect();
-    ways.retain(|way| !plain.contains(way) && !(way.contains(&Step::Give) && way.contains(&Step::GiveExplicitly)));
+    ways.retain(|way| !(plain.contains(way) || way.contains(&Step::Give) && way.contains(&Step::GiveExplicitly)));
     ways.sort_by_key(|way| (way.len(), Reverse(way.contains(&Step::Give))));
     ways
 }

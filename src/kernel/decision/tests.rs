@@ -82,7 +82,7 @@ pub(crate) fn policy(random: &mut Random) -> ValidPolicy {
                 assurance: random.pick(&[Assurance::Imported, Assurance::Form, Assurance::ConfirmedMailbox]),
                 assurance_exceptions: ["EU_GDPR", "EU_GDPR:DE", "US_OTHER"]
                     .into_iter()
-                    .filter(|_| random.0 % 3 == 0)
+                    .filter(|_| random.0.is_multiple_of(3))
                     .map(|regime| (regime.parse().unwrap(), Assurance::ConfirmedMailbox))
                     .collect(),
                 fideslang: String::new(),

@@ -196,7 +196,6 @@ impl ReadSignal {
     }
 
     /// What the sections that apply ask for.
-    #[must_use]
     pub fn meanings(&self) -> &[SignalMeaning] {
         &self.meanings
     }

@@ -15,6 +15,9 @@ use crate::form::FormId;
 use crate::notice::NoticeDigest;
 use crate::purpose::Purpose;
 
+/// The purposes and attributes that a form may name.
+type Known<'a> = (&'a BTreeMap<Purpose, Arc<PurposeRule>>, &'a BTreeMap<AttributeName, Arc<AttributeRule>>);
+
 impl Check<'_> {
     pub(super) fn forms(
         &mut self,
@@ -148,10 +151,7 @@ impl Check<'_> {
         &mut self,
         table: &Table<'_, FormDocument>,
         rule: &FormRule,
-        (purposes, attributes): (
-            &BTreeMap<Purpose, Arc<PurposeRule>>,
-            &BTreeMap<AttributeName, Arc<AttributeRule>>,
-        ),
+        (purposes, attributes): Known<'_>,
         texts: &[&NoticeText],
     ) {
         let asked =
