@@ -235,6 +235,7 @@ impl Question<'_> {
         let purpose = self.ask.purpose();
         match mode {
             None | Some(Mode::Forbidden | Mode::OptOut) => (None, None),
+            Some(Mode::LegitimateInterest) => (Some(Basis::LegitimateInterest), None),
             Some(Mode::Allowed) => (self.rule().and_then(|rule| rule.bases.first().copied()), None),
             Some(Mode::OptIn | Mode::ExplicitOptIn | Mode::OptInOrSoft | Mode::OptInOrImplied) => {
                 let weaker =
@@ -312,6 +313,7 @@ impl Question<'_> {
             controllers: recipient.map(|rule| rule.controller.clone()).into_iter().collect(),
             valid_until: None,
             third_party: false,
+            product_family: None,
         }
     }
 

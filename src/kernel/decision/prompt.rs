@@ -187,6 +187,7 @@ impl PromptQuestion<'_> {
             controllers: vec![recipient.controller.clone()],
             valid_until: None,
             third_party: false,
+            product_family: None,
         };
         let purpose = Some(self.purpose.id.clone());
         let step = |kind| ConsentEvent { conflict_notice: true, ..ConsentEvent::new(kind, None, at, at) };
