@@ -259,7 +259,7 @@ impl Question<'_> {
     /// The event that a refusal goes back to: the latest of the kinds that can bring it about.
     fn event_behind(&self, refusal: Refusal, standing: &Standing) -> Option<u32> {
         let kinds: &[EventKind] = match refusal {
-            Refusal::Restricted => &[EventKind::Restricted],
+            Refusal::Restricted => &[EventKind::Restricted, EventKind::Objected],
             Refusal::Objected => &[EventKind::Objected],
             Refusal::Minor => &[EventKind::BirthDeclared],
             Refusal::Pending => &[EventKind::GrantRequested],
@@ -270,6 +270,7 @@ impl Question<'_> {
                 EventKind::OptOutSaleShare,
                 EventKind::SignalGpc,
                 EventKind::LimitSpi,
+                EventKind::AdmtOptOut,
                 EventKind::Withdrawn,
                 EventKind::Refused,
             ],
@@ -280,6 +281,7 @@ impl Question<'_> {
             | Refusal::Reconsent
             | Refusal::Controller
             | Refusal::RecipientNotDisclosed
+            | Refusal::AutomatedDecision
             | Refusal::Assurance => return self.grant(standing).map(|grant| grant.sequence),
             _ => &[],
         };
