@@ -93,6 +93,7 @@ impl Mode {
             Self::OptInOrSoft => "opt_in_or_soft",
             Self::OptInOrImplied => "opt_in_or_implied",
             Self::ExplicitOptIn => "explicit_opt_in",
+            Self::LegitimateInterest => "legitimate_interest",
             Self::OptOut => "opt_out",
             Self::Allowed => "allowed",
             Self::Forbidden => "forbidden",

@@ -252,6 +252,7 @@ pub(crate) fn grant(millis: i64) -> ConsentEvent {
         controllers: vec!["shop".parse().unwrap()],
         valid_until: None,
         third_party: false,
+        product_family: None,
     });
     event
 }
