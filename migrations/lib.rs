@@ -11,6 +11,7 @@ mod m20261122_000005_clients_and_jobs;
 mod m20261122_000006_mail;
 mod m20261122_000008_imports;
 mod m20261122_000009_explain;
+mod m20261122_000010_withdrawal_notices;
 
 pub use sea_orm_migration::prelude::MigratorTrait;
 
@@ -32,6 +33,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000006_mail::Migration),
             Box::new(m20261122_000008_imports::Migration),
             Box::new(m20261122_000009_explain::Migration),
+            Box::new(m20261122_000010_withdrawal_notices::Migration),
         ]
     }
 }

@@ -116,7 +116,7 @@ const READ_RIGHTS: Access = Access::Scope(Scope::RightsRead);
 const IMPORT: Access = Access::Scope(Scope::ImportsWrite);
 const PUBLIC: Access = Access::Public;
 
-static ROUTES: [Route; 35] = [
+static ROUTES: [Route; 36] = [
     // Persons and forms: no login.
     Route {
         is_cross_origin: true,
@@ -201,6 +201,11 @@ static ROUTES: [Route; 35] = [
         ],
     ),
     at("/v1/imports/{id}/apply", "POST", &[post(IMPORT, || web::to(v1::imports::apply::handler))]),
+    at(
+        "/v1/statements",
+        "POST",
+        &[post(Access::Scope(Scope::RecordsWrite), || web::to(v1::statements::record::handler))],
+    ),
     // Recipients.
     at("/v1/profiles/lookup", "POST", &[post(READ_PROFILES, || web::to(v1::profiles::lookup::handler))]),
     at("/v1/deliveries/resolve", "POST", &[post(READ_PROFILES, || web::to(v1::deliveries::resolve::handler))]),

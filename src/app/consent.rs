@@ -124,6 +124,16 @@ pub enum ChoiceKind {
     Refuse,
     /// No longer.
     Withdraw,
+    /// Not on a basis that needs no consent either (GDPR Art. 21(1)).
+    Object,
+}
+
+impl ChoiceKind {
+    /// Whether it only takes away: nothing has to be shown or proven for it.
+    #[must_use]
+    pub const fn only_takes_back(self) -> bool {
+        matches!(self, Self::Withdraw | Self::Object)
+    }
 }
 
 /// What a person asks for as a whole.
@@ -135,6 +145,8 @@ pub enum PersonRequest {
     OptOutSaleShare,
     /// Limit the use of sensitive information (CCPA 1798.121).
     LimitSensitive,
+    /// Opt out of decisions by computer alone (11 CCR §7221).
+    OptOutAutomatedDecisions,
     /// Take every consent back.
     WithdrawAll,
 }

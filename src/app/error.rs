@@ -104,6 +104,7 @@ codes! {
     ImportBegun "import_begun" "The import was begun to be applied",
     ImportGone "import_gone" "The import was discarded or is too old",
     LegalBasisFixed "legal_basis_fixed" "The legal basis cannot be changed",
+    ParentalAuthorityEnded "parental_authority_ended" "The child decides by itself now",
     InvalidClient "invalid_client" "The client is not known or its secret is wrong",
     TooManyRequests "too_many_requests" "Too many requests",
     HeadersTooLarge "headers_too_large" "The header fields are too large",

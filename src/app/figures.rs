@@ -60,6 +60,8 @@ pub struct Figures {
     pub confirmations: u64,
     /// Persons whose unconfirmed requests were removed.
     pub unconfirmed_purged: u64,
+    /// Assessments of the policy whose review is due.
+    pub reviews_due: u64,
 }
 
 /// A grant, as it is counted.
@@ -202,6 +204,7 @@ impl Counters {
             letters_held_back: read(&self.letters_held_back),
             confirmations: read(&self.confirmations),
             unconfirmed_purged: read(&self.unconfirmed_purged),
+            reviews_due: 0,
         }
     }
 }

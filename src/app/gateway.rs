@@ -246,7 +246,8 @@ impl Gateway {
     /// What it did since it started.
     #[must_use]
     pub fn figures(&self) -> Figures {
-        self.inner.counters.snapshot()
+        let reviews_due = self.policy().reviews_due(self.now().date()).len() as u64;
+        Figures { reviews_due, ..self.inner.counters.snapshot() }
     }
 }
 

@@ -172,6 +172,7 @@ impl Gateway {
             who: identified(self, &identifiers),
             receipt: ReceiptId::generate(&*self.inner.entropy),
             birth: birth_of(&attributes),
+            policy: self.policy(),
             attributes,
             source: source.clone(),
             observed_at,

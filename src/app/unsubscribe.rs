@@ -93,6 +93,7 @@ impl Gateway {
             who,
             statements: statements.collect(),
             receipt: ReceiptId::generate(&*self.inner.entropy),
+            policy: self.policy(),
             keyring: Arc::clone(&self.inner.keyring),
             entropy: Arc::clone(&self.inner.entropy),
             at,

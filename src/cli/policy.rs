@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
+use app::SystemClock;
 use clap::{Args, Subcommand};
+use kernel::clock::Clock as _;
 use kernel::policy::ValidPolicy;
 use kernel::policy::case::run_cases;
 
@@ -77,6 +79,12 @@ pub(super) fn run(command: &PolicyCommand) -> anyhow::Result<Outcome> {
         policy.forms().count(),
         policy.notices().count(),
     ));
+    for review in policy.reviews_due(SystemClock.now().date()) {
+        say(format_args!(
+            "warning: the review of the {} of `{}` was due on {}",
+            review.kind, review.purpose, review.due_on
+        ));
+    }
     say(format_args!("{} of {} cases passed", outcomes.len() - failed, outcomes.len()));
     Ok(if failed == 0 { Outcome::Done } else { Outcome::Failed })
 }

@@ -126,6 +126,8 @@ fn put_figures(registry: &mut Registry, figures: &Figures) {
         refusals.get_or_create(&Reason { reason: refusal.code() }).inc_by(*count);
     }
     registry.register("refusals", "Persons refused, by reason", refusals);
+    let due = i64::try_from(figures.reviews_due).unwrap_or(i64::MAX);
+    registry.register("reviews_due", "Assessments of the policy whose review is due", ConstGauge::new(due));
     let size = i64::try_from(figures.ledger_size).unwrap_or(i64::MAX);
     registry.register("ledger_size", "Entries that the latest checkpoint covers", ConstGauge::new(size));
 }

@@ -41,6 +41,7 @@ use super::{Access, Route, routes};
         super::v1::imports::show::handler,
         super::v1::imports::discard::handler,
         super::v1::imports::apply::handler,
+        super::v1::statements::record::handler,
         super::v1::profiles::lookup::handler,
         super::v1::profiles::pull::handler,
         super::v1::receipts::read::handler,

@@ -11,5 +11,6 @@ pub mod receipts;
 pub mod records;
 pub mod rights_requests;
 pub mod signals;
+pub mod statements;
 pub mod subject;
 pub mod subjects;

@@ -9,7 +9,7 @@ mod signalled;
 mod standing;
 mod steps;
 
-pub use event::{Assurance, Basis, ConsentEvent, EventKind, Grant, ImportedProof};
+pub use event::{Assurance, Basis, ConsentEvent, Contact, EventKind, Grant, ImportedProof, ParentMethod};
 pub use evidence::{Action, Evidence, EvidenceFault, MailboxProof, Presentation};
 pub use lifecycle::{ConsentState, Indication, lifecycle, takes_back};
 pub use restriction::RestrictionGround;

@@ -4,8 +4,11 @@
 //! contradictory or of another policy version is refused. Expiry, age and purpose versions are judged here, at the
 //! read, never by a job alone.
 
+mod case;
 pub mod expiry;
 pub mod explain;
+mod ground;
+mod objection;
 pub mod prompt;
 
 use std::collections::BTreeMap;
@@ -16,14 +19,16 @@ use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
 use crate::attribute::{AttributeName, ServedForm};
-use crate::consent::{GrantStanding, Standing};
+use crate::consent::Standing;
 use crate::notice::NoticeDigest;
-use crate::policy::{AttributeRule, Mode, PolicyVersion, PurposeRule, RecipientRule, ValidPolicy};
+use crate::policy::{AttributeRule, PolicyVersion, PurposeRule, RecipientRule, ValidPolicy};
 use crate::purpose::Purpose;
 use crate::recipient::{RecipientId, RecipientRole};
-use crate::regime::{Regime, RegimeFamily};
 use crate::subject::SubjectId;
 use crate::time::Timestamp;
+
+use case::Case;
+pub use ground::{Concerned, concerned, unfounded};
 
 /// The most attributes one ask may name.
 pub const MAX_ASKED: usize = 64;
@@ -199,6 +204,10 @@ pub(crate) struct Plan {
     minimised: u64,
     /// Bits of the attributes with a sensitive tag.
     tagged: u64,
+    /// Versions of the purpose that brought something new, with the bits of the attributes that are new in them.
+    partial_breaks: Vec<(u16, u64)>,
+    /// The version that brought the recipient; consents to older ones do not cover it.
+    recipient_since: u16,
     /// The stored attributes to open, in the order of a record's entries, each with the bits that it serves.
     pub(crate) inputs: Vec<(AttributeName, u64)>,
 }
@@ -240,6 +249,15 @@ impl Ask {
                 *inputs.entry(rule.input.clone()).or_insert(0_u64) |= 1 << at;
             }
         }
+        let breaks = purpose_rule.as_ref().map(|rule| rule.partial_breaks.as_slice()).unwrap_or_default();
+        let partial_breaks =
+            breaks.iter().map(|part| (part.version, bits(&|asked| is_new(asked, &part.attributes)))).collect();
+        let recipient_since = breaks
+            .iter()
+            .filter(|part| part.recipients.contains(&recipient))
+            .map(|part| part.version)
+            .max()
+            .unwrap_or_default();
         let version = policy.version();
         let told_by = policy
             .notices()
@@ -257,6 +275,8 @@ impl Ask {
             attributes,
             minimised,
             tagged,
+            partial_breaks,
+            recipient_since,
             inputs,
         };
         Self { plan: Arc::new(plan) }
@@ -321,6 +341,11 @@ impl Plan {
         }
     }
 
+    /// Bits of the attributes that came with versions newer than this one.
+    fn newer_than(&self, version: u16) -> u64 {
+        self.partial_breaks.iter().filter(|(since, _)| version < *since).fold(0, |bits, (_, new)| bits | new)
+    }
+
     fn names(&self, bits: u64) -> impl Iterator<Item = &AttributeName> {
         self.attributes
             .iter()
@@ -329,6 +354,12 @@ impl Plan {
             .filter(move |(at, _)| bits >> at & 1 == 1)
             .map(|(_, asked)| &asked.name)
     }
+}
+
+/// Whether an attribute, or what it is computed from, is among these.
+fn is_new(asked: &PlannedAttribute, names: &[AttributeName]) -> bool {
+    let of_input = asked.rule.as_ref().is_some_and(|rule| names.contains(&rule.input));
+    of_input || names.contains(&asked.name)
 }
 
 /// Whether policy lets this attribute go to this recipient for this purpose at all.
@@ -358,6 +389,7 @@ pub struct Permit {
     pub(crate) subject: SubjectId,
     pub(crate) plan: Arc<Plan>,
     pub(crate) granted: u64,
+    reconsent: u64,
     pub(crate) now: Timestamp,
 }
 
@@ -376,10 +408,12 @@ impl Permit {
     /// The asked attributes it does not permit, with the reason.
     pub fn withheld(&self) -> impl Iterator<Item = (&AttributeName, Refusal)> {
         let minimised = self.plan.minimised;
-        let sensitive = self.plan.all() & !self.granted & !minimised;
+        let reconsent = self.reconsent & !self.granted & !minimised;
+        let sensitive = self.plan.all() & !self.granted & !minimised & !reconsent;
         self.plan
             .names(minimised)
             .map(|name| (name, Refusal::Minimisation))
+            .chain(self.plan.names(reconsent).map(|name| (name, Refusal::Reconsent)))
             .chain(self.plan.names(sensitive).map(|name| (name, Refusal::Sensitive)))
     }
 }
@@ -395,17 +429,28 @@ impl fmt::Debug for Permit {
 /// Decides. First match wins; every applicable regime must permit.
 ///
 /// The order: erased, restricted, objected, minimised, recipient, minor, sensitive, then the purpose's mode under
-/// each regime. Retention is judged attribute by attribute when the permit is used.
+/// each regime, and what only a newer version of the purpose covers. Retention is judged attribute by attribute when
+/// the permit is used.
 pub fn decide(policy: &ValidPolicy, standing: &Standing, ask: &Ask, now: Timestamp) -> Decision {
     match granted(policy, standing, ask, now) {
-        Ok(granted) => {
-            Decision::Permit(Permit { subject: standing.subject(), plan: Arc::clone(&ask.plan), granted, now })
-        }
+        Ok(Granted { granted, reconsent }) => Decision::Permit(Permit {
+            subject: standing.subject(),
+            plan: Arc::clone(&ask.plan),
+            granted,
+            reconsent,
+            now,
+        }),
         Err(refusal) => Decision::Refuse(refusal),
     }
 }
 
-fn granted(policy: &ValidPolicy, standing: &Standing, ask: &Ask, now: Timestamp) -> Result<u64, Refusal> {
+/// The bits of the attributes that are permitted, and of those that wait for a consent to a newer version.
+struct Granted {
+    granted: u64,
+    reconsent: u64,
+}
+
+fn granted(policy: &ValidPolicy, standing: &Standing, ask: &Ask, now: Timestamp) -> Result<Granted, Refusal> {
     let plan = &*ask.plan;
     // An ask resolved against another policy says nothing about this one.
     if plan.policy != policy.version() || plan.attributes.len() > MAX_ASKED {
@@ -422,9 +467,7 @@ fn granted(policy: &ValidPolicy, standing: &Standing, ask: &Ask, now: Timestamp)
     if standing.is_of_device() {
         return Err(Refusal::NotFound);
     }
-    if is_objected(standing, purpose) {
-        return Err(Refusal::Objected);
-    }
+    objection::not_objected(standing, purpose)?;
     let Some(recipient) = plan.recipient_rule.as_deref() else { return Err(Refusal::Recipient) };
     let allowed = plan.all() & !plan.minimised;
     if allowed == 0 {
@@ -433,217 +476,19 @@ fn granted(policy: &ValidPolicy, standing: &Standing, ask: &Ask, now: Timestamp)
     if !recipient.purposes.contains(&plan.purpose) {
         return Err(Refusal::Recipient);
     }
-    let case = Case { standing, purpose, recipient, told_by: &plan.told_by, now };
-    for regime in standing.regimes() {
-        case.protect_minor(*regime)?;
-    }
+    let case = Case { standing, purpose, recipient, plan, now };
+    case.protect_minors()?;
     let granted = case.without_sensitive(allowed, plan.tagged)?;
+    let mut reconsent = 0;
     for regime in standing.regimes() {
-        case.mode_permits(*regime)?;
+        if let Some(relied_on) = case.mode_permits(*regime)? {
+            reconsent |= plan.newer_than(relied_on.grant.purpose_version);
+        }
+        case.automated_decision_permitted(*regime)?;
     }
-    Ok(granted)
-}
-
-/// An objection stops all direct marketing, or the purpose it names; only the person's own later, specific grant of a
-/// purpose reopens that purpose.
-fn is_objected(standing: &Standing, purpose: &PurposeRule) -> bool {
-    standing.objected_to(&purpose.id, purpose.direct_marketing).is_some_and(|objected| {
-        standing.effective(&purpose.id).is_none_or(|grant| {
-            grant.captured_at <= objected || grant.assurance() == crate::consent::Assurance::Imported
-        })
-    })
-}
-
-/// One question, seen regime by regime.
-struct Case<'a> {
-    standing: &'a Standing,
-    purpose: &'a PurposeRule,
-    recipient: &'a RecipientRule,
-    told_by: &'a [NoticeDigest],
-    now: Timestamp,
-}
-
-impl Case<'_> {
-    /// GDPR Art. 8, CCPA 1798.120(c): children and the sale or sharing of minors' data.
-    fn protect_minor(&self, regime: Regime) -> Result<(), Refusal> {
-        let Some(age) = self.standing.birth().map(|birth| birth.age_at(self.now)) else { return Ok(()) };
-        let mode = self.purpose.mode(regime);
-        if matches!(mode, Mode::Allowed) && !self.purpose.sale_or_share {
-            return Ok(());
-        }
-        let by_parent = self.standing.opted_in_to(&self.purpose.id, true);
-        let sale_permitted = match (regime.family(), age) {
-            (RegimeFamily::UsCa | RegimeFamily::UsOther, ..13) => by_parent,
-            (RegimeFamily::UsCa | RegimeFamily::UsOther, 13..16) => {
-                self.standing.opted_in_to(&self.purpose.id, false)
-            }
-            _ => true,
-        };
-        if self.purpose.sale_or_share && !sale_permitted {
-            return Err(Refusal::Minor);
-        }
-        // An opt-in two-step by or for a Californian minor is that regime's consent; elsewhere the parent's word is.
-        let settled =
-            self.purpose.sale_or_share && matches!(regime.family(), RegimeFamily::UsCa | RegimeFamily::UsOther);
-        let needs_parent = age < regime.age_of_digital_consent() && !settled;
-        if needs_parent && !self.standing.parent_authorised(&self.purpose.id) {
-            return Err(Refusal::Minor);
-        }
-        Ok(())
-    }
-
-    /// GDPR Art. 9, CCPA 1798.121: withholds the tagged attributes, and everything where the purpose itself is
-    /// sensitive, unless the consent was explicit or use need not be limited.
-    fn without_sensitive(&self, allowed: u64, tagged: u64) -> Result<u64, Refusal> {
-        if !self.purpose.sensitive && allowed & tagged == 0 {
-            return Ok(allowed);
-        }
-        if self.standing.regimes().iter().all(|regime| self.sensitive_use_permitted(*regime)) {
-            return Ok(allowed);
-        }
-        let plain = if self.purpose.sensitive { 0 } else { allowed & !tagged };
-        if plain == 0 { Err(Refusal::Sensitive) } else { Ok(plain) }
-    }
-
-    fn sensitive_use_permitted(&self, regime: Regime) -> bool {
-        match regime.family() {
-            RegimeFamily::UsCa => {
-                self.purpose.spi_necessary || self.standing.limited_for(&self.purpose.id).is_none()
-            }
-            _ if self.purpose.mode(regime) == Mode::Allowed && self.purpose.spi_necessary => true,
-            _ => self.grant_in_force(regime).is_ok_and(|grant| grant.grant.explicit),
-        }
-    }
-
-    fn mode_permits(&self, regime: Regime) -> Result<(), Refusal> {
-        match self.purpose.mode(regime) {
-            Mode::Forbidden => Err(Refusal::Forbidden),
-            // No consent is needed, but whoever unsubscribes from marketing is heard (GDPR Art. 21(3)).
-            Mode::Allowed if self.purpose.direct_marketing => self.not_opted_out(),
-            Mode::Allowed => Ok(()),
-            Mode::OptOut => self.not_opted_out(),
-            Mode::OptIn => self.opted_in(regime, None),
-            Mode::ExplicitOptIn => {
-                self.opted_in(regime, None)?;
-                if self.grant_in_force(regime)?.grant.explicit { Ok(()) } else { Err(Refusal::Sensitive) }
-            }
-            Mode::OptInOrSoft => self.opted_in(regime, Some(Mode::OptInOrSoft)),
-            Mode::OptInOrImplied => self.opted_in(regime, Some(Mode::OptInOrImplied)),
-        }
-    }
-
-    /// A valid grant, or the weaker basis that the mode accepts in its place; and no opt-out of sale besides.
-    fn opted_in(&self, regime: Regime, weaker: Option<Mode>) -> Result<(), Refusal> {
-        if self.purpose.sale_or_share && self.standing.opted_out_of(&self.purpose.id).is_some() {
-            return Err(Refusal::OptedOut);
-        }
-        let refusal = match self.grant_in_force(regime) {
-            Ok(_) => return Ok(()),
-            Err(refusal) => refusal,
-        };
-        let known = self.standing.purpose(&self.purpose.id);
-        let fallback = match weaker {
-            Some(Mode::OptInOrSoft) => known.and_then(|known| known.soft.as_ref()),
-            Some(Mode::OptInOrImplied) => known.and_then(|known| known.implied.as_ref()),
-            _ => None,
-        };
-        let denied = self.standing.denied_at(&self.purpose.id);
-        match fallback {
-            // A weaker basis never survives a no, whenever it was said (GDPR Art. 21(3), CAP-22).
-            Some(basis) if denied.is_none() => self.holds_without_consent(basis),
-            _ => Err(refusal),
-        }
-    }
-
-    fn not_opted_out(&self) -> Result<(), Refusal> {
-        let (standing, purpose) = (self.standing, &self.purpose.id);
-        let out_of_sale = self.purpose.sale_or_share && standing.opted_out_of(purpose).is_some();
-        let limited =
-            self.purpose.sensitive && !self.purpose.spi_necessary && standing.limited_for(purpose).is_some();
-        let denied = standing.denied_at(purpose).is_some_and(|denied| {
-            if self.purpose.sale_or_share {
-                // A no to a sale is an opt-out: only the two steps lift it (11 CCR §7028(a)).
-                standing.opted_in_at(purpose).is_none_or(|step| step <= denied)
-            } else {
-                standing.effective(purpose).is_none()
-            }
-        });
-        if out_of_sale || limited || denied { Err(Refusal::OptedOut) } else { Ok(()) }
-    }
-
-    /// The confirmed grant that is good now for this controller, recipient, version and assurance.
-    fn grant_in_force(&self, regime: Regime) -> Result<&GrantStanding, Refusal> {
-        let Some(grant) = self.standing.effective(&self.purpose.id) else { return Err(self.why_not_given()) };
-        self.holds(regime, grant)?;
-        Ok(grant)
-    }
-
-    fn holds(&self, regime: Regime, grant: &GrantStanding) -> Result<(), Refusal> {
-        if !grant.names(&self.recipient.controller) {
-            return Err(Refusal::Controller);
-        }
-        if !self.was_told_of_the_recipient(grant) {
-            return Err(Refusal::RecipientNotDisclosed);
-        }
-        self.covers_now(grant)?;
-        if grant.assurance() < self.purpose.assurance_needed(regime) {
-            return Err(Refusal::Assurance);
-        }
-        Ok(())
-    }
-
-    /// Whether the basis that a sale or an inquiry left behind is good now. It may have been collected under no
-    /// notice of ours, and says nothing of how surely a person consented: nobody did.
-    fn holds_without_consent(&self, basis: &GrantStanding) -> Result<(), Refusal> {
-        if !basis.names(&self.recipient.controller) {
-            return Err(Refusal::Controller);
-        }
-        if basis.grant.notice.is_some() && !self.was_told_of_the_recipient(basis) {
-            return Err(Refusal::RecipientNotDisclosed);
-        }
-        self.covers_now(basis)
-    }
-
-    fn covers_now(&self, grant: &GrantStanding) -> Result<(), Refusal> {
-        if grant.grant.purpose_version < self.purpose.last_breaking_version
-            || grant.grant.purpose_version > self.purpose.version
-        {
-            return Err(Refusal::Reconsent);
-        }
-        let ended = grant.grant.valid_until.is_some_and(|end| self.now >= end);
-        if ended || self.purpose.validity.are_over(grant.captured_at, self.now) {
-            return Err(Refusal::Expired);
-        }
-        let from_others = grant.grant.third_party;
-        if from_others && self.purpose.third_party_validity.are_over(grant.captured_at, self.now) {
-            return Err(Refusal::StaleThirdParty);
-        }
-        Ok(())
-    }
-
-    /// NOT-05 (C-413/23 P): judged at collection, by the notice that was shown then.
-    fn was_told_of_the_recipient(&self, grant: &GrantStanding) -> bool {
-        grant.grant.notice.is_some_and(|shown| self.told_by.binary_search(&shown).is_ok())
-    }
-
-    fn why_not_given(&self) -> Refusal {
-        let denied = self.standing.denied_at(&self.purpose.id);
-        let Some(known) = self.standing.purpose(&self.purpose.id) else {
-            return if denied.is_some() { Refusal::Withdrawn } else { Refusal::NoConsent };
-        };
-        let after_denial = |at: Timestamp| denied.is_none_or(|denied| at > denied);
-        let withdrawn = known.withdrawn_at.max(self.standing.withdrawn_all_at());
-        if known.requested_at.is_some_and(after_denial) {
-            Refusal::Pending
-        } else if withdrawn.is_some() && withdrawn >= known.refused_at {
-            Refusal::Withdrawn
-        } else if known.refused_at.is_some() {
-            Refusal::Refused
-        } else if known.invalid_at.is_some() {
-            Refusal::Invalid
-        } else {
-            Refusal::NoConsent
-        }
+    match granted & !reconsent {
+        0 => Err(Refusal::Reconsent),
+        granted => Ok(Granted { granted, reconsent: allowed & reconsent }),
     }
 }
 

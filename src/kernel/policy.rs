@@ -11,13 +11,16 @@ pub mod validate;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::civil::Date;
+use serde::Deserialize;
+
 use crate::attribute::{AttributeName, AttributeType, SensitiveTag, ServedForm};
 use crate::consent::{Assurance, Basis};
 use crate::controller::ControllerId;
 use crate::form::FormId;
 use crate::id::bytes_newtype;
 use crate::notice::{NoticeDigest, NoticeId};
-use crate::purpose::Purpose;
+use crate::purpose::{ProductFamily, Purpose};
 use crate::recipient::{RecipientId, RecipientRole};
 use crate::regime::{Regime, RegimeFamily};
 use crate::time::Months;
@@ -71,6 +74,8 @@ pub enum Mode {
     OptInOrImplied,
     /// Needs an explicit consent (GDPR Art. 9(2)(a)).
     ExplicitOptIn,
+    /// Rests on a legitimate interest with a recorded balancing test (GDPR Art. 6(1)(f)), until the person says no.
+    LegitimateInterest,
     /// Permitted until the person opts out.
     OptOut,
     /// Permitted by contract, law or notice; objection and restriction still stop it where they apply.
@@ -88,6 +93,7 @@ impl Mode {
             Self::OptInOrSoft => "opt_in_or_soft",
             Self::OptInOrImplied => "opt_in_or_implied",
             Self::ExplicitOptIn => "explicit_opt_in",
+            Self::LegitimateInterest => "legitimate_interest",
             Self::OptOut => "opt_out",
             Self::Allowed => "allowed",
             Self::Forbidden => "forbidden",
@@ -136,6 +142,56 @@ pub struct PurposeRule {
     pub dpv: String,
     /// The bases on which it may rest beside consent.
     pub bases: Vec<Basis>,
+    /// Modes for subscribers that are legal persons, where a regime asks for less before they are written to
+    /// (Directive 2002/58 Art. 13(5)): by exact regime, or by family.
+    pub legal_person_modes: BTreeMap<Regime, Mode>,
+    /// Breaking versions that break with a part only: consents to older ones cover what did not change.
+    pub partial_breaks: Vec<PartialBreak>,
+    /// The families of own products for which a soft opt-in is good (Directive 2002/58 Art. 13(2)).
+    pub product_families: Vec<ProductFamily>,
+    /// A decision by computer alone with legal or similarly significant effects (GDPR Art. 22).
+    pub significant_effect: bool,
+    /// How a human being hears the person and can decide otherwise (GDPR Art. 22(3), UK GDPR Art. 22C).
+    pub human_review: Option<String>,
+    /// Political advertising: its own explicit consent, no special categories, nobody young (Regulation 2024/900).
+    pub political: bool,
+    /// No use of persons known to be younger than this.
+    pub minimum_age: Option<i16>,
+    /// The risk assessment (11 CCR §7150).
+    pub risk_assessment: Option<Assessment>,
+    /// The data protection impact assessment (GDPR Art. 35).
+    pub dpia: Option<Assessment>,
+}
+
+/// A breaking version whose break concerns only some attributes or recipients (EDPB 05/2020 ¶110).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartialBreak {
+    /// The version that came with it.
+    pub version: u16,
+    /// The attributes that are new in it.
+    pub attributes: Vec<AttributeName>,
+    /// The recipients that are new in it.
+    pub recipients: Vec<RecipientId>,
+}
+
+/// An assessment on record, and when it must be looked at again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assessment {
+    /// Under which name it is kept.
+    pub reference: String,
+    /// The day of its next review.
+    pub review_on: Date,
+}
+
+/// An assessment whose review is due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DueReview {
+    /// Of which purpose.
+    pub purpose: Purpose,
+    /// Of which kind: `risk_assessment` or `dpia`.
+    pub kind: &'static str,
+    /// The day on which it was due.
+    pub due_on: Date,
 }
 
 impl PurposeRule {
@@ -148,6 +204,24 @@ impl PurposeRule {
             .copied()
             // INVARIANT: validation gives every family a mode; without one nothing is permitted.
             .unwrap_or(Mode::Forbidden)
+    }
+
+    /// The mode under a regime for a subscriber that is a legal person: what is listed for them, else what natural
+    /// persons are owed.
+    #[must_use]
+    pub fn mode_for_legal_persons(&self, regime: Regime) -> Mode {
+        let listed = &self.legal_person_modes;
+        let own = listed.get(&regime).or_else(|| listed.get(&regime.without_territory()));
+        own.copied().unwrap_or_else(|| self.mode(regime))
+    }
+
+    /// The age below which nobody's data is used for it, whoever agreed: its own, 18 for decisions with significant
+    /// effects (GDPR rec. 71), 17 for political advertising (Regulation 2024/900 Art. 18(1)(c): a year below the
+    /// voting age).
+    #[must_use]
+    pub fn least_age(&self) -> Option<i16> {
+        let by_law = [(self.significant_effect, 18), (self.political, 17)];
+        by_law.into_iter().filter(|(applies, _)| *applies).map(|(_, age)| age).chain(self.minimum_age).max()
     }
 
     /// The assurance a consent needs under a regime: what exactly that regime asks for, else its family, else all.
@@ -200,6 +274,9 @@ pub struct AttributeRule {
     pub purposes: Vec<Purpose>,
     /// No cell of fewer persons than this is served (PSE-05).
     pub k: u32,
+    /// Of a predicted value: how the model works and what follows from it, in words for the person (GDPR Art.
+    /// 15(1)(h)).
+    pub model: Option<String>,
 }
 
 /// What the policy says of one recipient: its contract.
@@ -225,6 +302,17 @@ pub struct RecipientRule {
     pub previous_epoch: Option<u16>,
 }
 
+/// To whom a form is directed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Audience {
+    /// Everybody.
+    #[default]
+    General,
+    /// Children: its notice has a layer for them, and it asks for the birth (GDPR Arts. 8, 12(1)).
+    Child,
+}
+
 /// How a form presents its choices: what is declared once is not believed per post.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FormRule {
@@ -240,6 +328,8 @@ pub struct FormRule {
     pub notice: NoticeId,
     /// Web origins that may post to it; empty: any. `http://127.0.0.1:*` matches every port.
     pub origins: Vec<String>,
+    /// To whom it is directed.
+    pub audience: Audience,
     /// Whether a grant waits for the mailbox owner's confirmation.
     pub double_opt_in: bool,
     /// The assurance its grants have.
@@ -261,8 +351,15 @@ pub struct NoticeText {
     pub locale: String,
     /// Digest of the exact text.
     pub digest: NoticeDigest,
-    /// The exact text.
+    /// The exact text, with all of its layers.
     pub text: String,
+    /// The layer for children, part of the text.
+    pub child: Option<String>,
+    /// The short layer, part of the text (GDPR Art. 12(1)).
+    pub short: Option<String>,
+    /// The right to object to direct marketing, which is shown apart from everything else (GDPR Art. 21(4)): the end of
+    /// the text.
+    pub objection: Option<String>,
     /// Who relies on it: the only ones a consent under it is good for (EDPB 05/2020 ¶65).
     pub controllers: Vec<ControllerId>,
     /// The purposes it explains.
@@ -351,6 +448,21 @@ impl ValidPolicy {
     #[must_use]
     pub fn suppresses_plus_tags(&self) -> bool {
         self.controllers.values().any(|rule| rule.plus_tags_are_one_mailbox)
+    }
+
+    /// The assessments whose review is due on a day (GDPR Art. 35(11), 11 CCR §7155).
+    #[must_use]
+    pub fn reviews_due(&self, today: Date) -> Vec<DueReview> {
+        let of = |rule: &Arc<PurposeRule>| {
+            [("risk_assessment", &rule.risk_assessment), ("dpia", &rule.dpia)].map(|(kind, assessment)| {
+                assessment.as_ref().filter(|known| known.review_on <= today).map(|known| DueReview {
+                    purpose: rule.id.clone(),
+                    kind,
+                    due_on: known.review_on,
+                })
+            })
+        };
+        self.purposes.values().flat_map(of).flatten().collect()
     }
 
     /// All controllers, by key.

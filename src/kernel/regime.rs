@@ -1,11 +1,17 @@
 //! Which law a person is under. Several may apply at once; then every one of them must permit.
 
+mod state;
+
 use std::fmt;
 use std::str::FromStr;
 
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+pub use state::{SensitiveRule, StateLaw};
+
+use crate::time::Months;
 
 /// A member state of the European Economic Area or a US state: two upper-case letters of ISO 3166.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
@@ -206,6 +212,35 @@ impl Regime {
     }
 }
 
+impl Regime {
+    /// Whether a child below the age consents together with its parent, not the parent in its place
+    /// (Loi n° 78-17, Art. 45).
+    #[must_use]
+    pub fn asks_for_joint_consent(self) -> bool {
+        matches!(self, Self::EuGdpr(Some(state)) if state.is("FR"))
+    }
+
+    /// Whether sensitive data is used only where that is strictly necessary, whatever was consented (Maryland). So it
+    /// is in a US state that is not known.
+    #[must_use]
+    pub fn asks_for_strict_necessity(self) -> bool {
+        match self {
+            Self::UsOther(Some(state)) => {
+                StateLaw::in_state(state).is_some_and(|act| act.sensitive == SensitiveRule::StrictlyNecessary)
+            }
+            Self::UsOther(None) => true,
+            _ => false,
+        }
+    }
+
+    /// After how long without contact a consent to sensitive use must be asked for anew (4 CCR 904-3, Rule 7.08).
+    #[must_use]
+    pub fn refreshes_sensitive_after(self) -> Option<Months> {
+        let Self::UsOther(Some(state)) = self else { return None };
+        StateLaw::in_state(state)?.refresh_months.map(Months)
+    }
+}
+
 impl FromStr for Regime {
     type Err = RegimeError;
 
@@ -286,7 +321,19 @@ mod tests {
 
     #[test]
     fn the_age_of_digital_consent_is_the_states() {
-        for (regime, age) in [("EU_GDPR:DE", 16), ("EU_GDPR:AT", 14), ("EU_GDPR:DK", 15), ("EU_GDPR", 16)] {
+        for (age, states) in [
+            (13, "BE EE FI LV MT PT SE NO IS"),
+            (14, "AT BG CY ES IT LT"),
+            (15, "CZ DK FR GR SI"),
+            (16, "DE HR HU IE LI LU NL PL RO SK"),
+        ] {
+            for state in states.split(' ') {
+                let regime: Regime = format!("EU_GDPR:{state}").parse().unwrap();
+                assert_eq!(regime.age_of_digital_consent(), age, "{state}");
+                assert_eq!(regime.asks_for_joint_consent(), state == "FR", "{state}");
+            }
+        }
+        for (regime, age) in [("EU_GDPR", 16), ("UNKNOWN", 16), ("UK_GDPR", 13), ("US_CA", 13), ("CA_CASL", 13)] {
             assert_eq!(regime.parse::<Regime>().unwrap().age_of_digital_consent(), age, "{regime}");
         }
     }

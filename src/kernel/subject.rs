@@ -2,6 +2,7 @@
 
 use jiff::civil::Date;
 use minicbor::{Decode, Encode};
+use serde::{Deserialize, Serialize};
 
 pub use crate::id::SubjectId;
 use crate::time::Timestamp;
@@ -15,6 +16,20 @@ pub enum Birth {
     /// Year, month (1–12) and day (1–31).
     #[n(1)]
     Date(#[n(0)] i16, #[n(1)] u8, #[n(2)] u8),
+}
+
+/// Whether a message reaches a natural or a legal person (Directive 2002/58 Art. 13(5)): some states ask for less
+/// before they write to companies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize, Deserialize)]
+#[cbor(index_only)]
+#[serde(rename_all = "snake_case")]
+pub enum SubscriberType {
+    /// A human being.
+    #[n(0)]
+    Natural,
+    /// A company, an association, an office.
+    #[n(1)]
+    Legal,
 }
 
 impl std::fmt::Debug for Birth {

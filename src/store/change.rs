@@ -5,6 +5,7 @@
 //! subjects (sorted by id), then idempotency keys (sorted), then mail quotas (sorted), then everything else. An import that
 //! is applied is locked before all of them; nothing else waits for it while it holds one.
 
+mod aftermath;
 pub mod apply_import;
 pub mod apply_policy;
 pub mod capture_consents;

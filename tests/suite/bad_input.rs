@@ -193,7 +193,7 @@ async fn an_email_of_300_characters_is_refused(backend: Backend) {
     let gateway = TestGateway::start(backend).await;
     let (anna, shop) = (gateway.person("anna"), gateway.shop().await);
     let good = anna.post(&[("email_marketing", "give")]);
-    let email = format!("{}@{}.example", "a".repeat(64), "b".repeat(63).to_string() + "." + &"c".repeat(162));
+    let email = format!("{}@{}.{}.example", "a".repeat(64), "b".repeat(63), "c".repeat(162));
     assert!(email.len() >= 298);
     let email = format!("{}{email}", "x".repeat(300 - email.len()));
     let before = gateway.database().stored().await;

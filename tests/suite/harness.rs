@@ -32,7 +32,7 @@ pub(crate) use importer::Importer;
 pub(crate) use officer::Officer;
 pub(crate) use person::Person;
 pub(crate) use recipient::Recipient;
-pub(crate) use source::Line;
+pub(crate) use source::{Line, Source};
 
 /// The mark in every personal value of the suite. It may be in no log, no error, no ledger entry and no database file.
 pub(crate) const MARK: &str = "q7canary";

@@ -9,8 +9,10 @@
 #[macro_use]
 mod harness;
 
+mod aftermath;
 mod authorisation;
 mod bad_input;
+mod bases;
 mod canary;
 mod capture;
 mod command_line;

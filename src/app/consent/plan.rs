@@ -1,13 +1,14 @@
 //! From a post to the events it means: every check, and all faults at once.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use kernel::attribute::{AttributeName, Value};
 use kernel::consent::{Assurance, ConsentEvent, EventKind, Evidence, EvidenceFault, Grant};
 use kernel::form::FormId;
 use kernel::id::{LedgerRef, ReceiptId, SubjectId};
 use kernel::identifier::{Identifier, IdentifierKind};
-use kernel::policy::{FormRule, NoticeText, PurposeRule, ValidPolicy};
+use kernel::policy::{Audience, FormRule, NoticeText, PurposeRule, ValidPolicy};
 use kernel::purpose::Purpose;
 use kernel::regime::{Regime, RegimeSource};
 use kernel::signal::{ReadSignal, SignalScope};
@@ -63,6 +64,9 @@ impl Gateway {
         let to_confirm = reading.asked_to_confirm(post, form, &statements, identity.as_ref());
         let attributes = reading.fields(post, form);
         let birth = reading.birth(post, &attributes);
+        if birth.is_none() && form.is_some_and(|form| form.audience == Audience::Child) {
+            reading.fault("/birth", Code::MissingField);
+        }
         if !reading.faults.is_empty() {
             return Err(AppError::Invalid(reading.faults));
         }
@@ -84,6 +88,7 @@ impl Gateway {
             observed_at: now,
             idempotency: post.idempotency.as_ref().and_then(|key| claim(self, key, &outcome, now)),
             confirmation,
+            policy: Arc::clone(&policy),
         };
         Ok(Planned { capture, receipt, recorded_at: now, events })
     }
@@ -194,7 +199,7 @@ impl<'a> Reading<'a> {
     fn purposes_of_withdrawals_exist(&self, choices: &[Choice]) -> bool {
         choices
             .iter()
-            .filter(|choice| choice.choice == ChoiceKind::Withdraw)
+            .filter(|choice| choice.choice.only_takes_back())
             .all(|choice| self.purpose(&choice.purpose).is_some())
     }
 
@@ -212,7 +217,7 @@ impl<'a> Reading<'a> {
             return Vec::new();
         }
         let captured_at = self.captured_at(post);
-        let asks = post.choices.iter().any(|choice| choice.choice != ChoiceKind::Withdraw);
+        let asks = post.choices.iter().any(|choice| !choice.choice.only_takes_back());
         let notice = if asks { self.notice(post, form) } else { None };
         if asks && post.form.is_none() {
             self.fault("/form", Code::MissingField);
@@ -227,12 +232,12 @@ impl<'a> Reading<'a> {
                 continue;
             }
             let Some(rule) = self.purpose(&choice.purpose) else {
-                if choice.choice != ChoiceKind::Withdraw {
+                if !choice.choice.only_takes_back() {
                     self.fault(pointer, Code::UnknownPurpose);
                 }
                 continue;
             };
-            let asked = choice.choice == ChoiceKind::Withdraw
+            let asked = choice.choice.only_takes_back()
                 || form.is_none_or(|form| form.purposes.contains(&rule.id))
                     && notice.is_none_or(|notice| notice.purposes.contains(&rule.id));
             if !asked {
@@ -242,6 +247,7 @@ impl<'a> Reading<'a> {
             let kind = match choice.choice {
                 ChoiceKind::Refuse => EventKind::Refused,
                 ChoiceKind::Withdraw => EventKind::Withdrawn,
+                ChoiceKind::Object => EventKind::Objected,
                 ChoiceKind::Give if void => EventKind::GrantInvalid,
                 ChoiceKind::Give if form.is_some_and(|form| form.double_opt_in) => EventKind::GrantRequested,
                 ChoiceKind::Give => EventKind::GrantConfirmed,
@@ -268,6 +274,7 @@ impl<'a> Reading<'a> {
                 PersonRequest::ObjectDirectMarketing => EventKind::Objected,
                 PersonRequest::OptOutSaleShare => EventKind::OptOutSaleShare,
                 PersonRequest::LimitSensitive => EventKind::LimitSpi,
+                PersonRequest::OptOutAutomatedDecisions => EventKind::AdmtOptOut,
                 PersonRequest::WithdrawAll => EventKind::Withdrawn,
             };
             ConsentEvent::new(kind, None, captured_at, self.now)
@@ -400,6 +407,7 @@ impl<'a> Reading<'a> {
             controllers: notice.map(|notice| notice.controllers.clone()).unwrap_or_default(),
             valid_until: None,
             third_party: false,
+            product_family: None,
         }
     }
 
@@ -438,7 +446,7 @@ impl<'a> Reading<'a> {
     /// A token only takes back (GDPR Art. 7(3)): it gives nothing, and changes no field.
     fn bearer(&mut self, gateway: &Gateway, token: &str, post: &ConsentPost) -> Option<Identity> {
         for (at, choice) in post.choices.iter().enumerate() {
-            if choice.choice != ChoiceKind::Withdraw {
+            if !choice.choice.only_takes_back() {
                 let detail = "with a token consent can only be withdrawn";
                 self.faults.push(Fault::saying(format!("/choices/{at}/choice"), Code::InvalidField, detail));
             }

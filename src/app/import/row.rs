@@ -381,6 +381,7 @@ impl RowReader<'_> {
             controllers,
             valid_until,
             third_party: said.partner.is_some(),
+            product_family: said.product_family.as_ref().and_then(|family| family.parse().ok()),
         })
     }
 

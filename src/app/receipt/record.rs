@@ -223,6 +223,8 @@ fn duration(telling: &Telling, rule: &PurposeRule, step: &Indication) -> Json {
                 received_at: event.received_at,
                 sequence: event.sequence,
                 grant: grant.clone(),
+                by_parent: event.by_parent,
+                source: event.source.clone(),
             };
             json!({ "@type": ["dpv:UntilTimeDuration"], "rdf:value": end_of(&standing, rule) })
         }

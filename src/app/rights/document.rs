@@ -43,6 +43,7 @@ impl Gateway {
         let opened = self.open_rows(&row, &events, at)?;
         let notices = self.notices_of(&opened.events).await?;
         let wordings = self.wordings_of(&opened.events).await?;
+        let told = store.recipient_notices(subject).await?;
         let policy = self.policy();
         let Some(history) = self.history(subject).await? else { return Ok(None) };
         let record = self.records(&history).await?;
@@ -65,6 +66,10 @@ impl Gateway {
             "consent_record": record.document,
             "sources": sources,
             "imports": imported(&imports, &disclosures),
+            "withdrawal_notices": told.iter().map(|notice| json!({
+                "purpose": notice.purpose, "party": notice.party, "name": notice.name, "created_at": notice.created_at,
+                "sent_at": notice.sent_at, "acknowledged_at": notice.acknowledged_at,
+            })).collect::<Vec<_>>(),
             "disclosures": self.by_recipient(&disclosures, subject, &policy),
             "controllers": policy.controllers().map(|(id, rule)| json!({
                 "id": id, "name": rule.name, "address": rule.address, "contact": rule.contact,
@@ -227,9 +232,19 @@ pub(crate) fn shown_history(
         });
         ((event.received_at, 1, event.sequence), shown)
     });
-    let mut history: Vec<_> = recorded.chain(ended).collect();
+    let grown = Standing::fold(subject, events.iter().filter(|event| event.received_at <= at));
+    let of_age = of_age(&grown, at).map(|(day, shown)| ((day, 1, u32::MAX), shown));
+    let mut history: Vec<_> = recorded.chain(ended).chain(of_age).collect();
     history.sort_by_key(|(place, _)| *place);
     history.into_iter().map(|(_, shown)| shown).collect()
+}
+
+/// The day on which a child whose parent had decided began to decide alone (STA-15). Nobody writes it down either.
+fn of_age(standing: &Standing, at: Timestamp) -> Option<(Timestamp, Json)> {
+    let day = standing.comes_of_age().filter(|day| *day <= at && standing.has_parental_authority())?;
+    let shown =
+        json!({ "event": EventKind::AgeAttained, "captured_at": day, "received_at": day, "computed": true });
+    Some((day, shown))
 }
 
 fn state(standing: &Standing, rule: &PurposeRule, at: Timestamp) -> &'static str {

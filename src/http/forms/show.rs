@@ -9,7 +9,7 @@ use actix_web::http::header::VARY;
 use actix_web::{HttpRequest, HttpResponse, web};
 use app::{Code, Gateway};
 use kernel::attribute::{AttributeName, AttributeType};
-use kernel::policy::{FormRule, NoticeText, ValidPolicy};
+use kernel::policy::{Audience, FormRule, NoticeText, ValidPolicy};
 
 use super::{PURPOSE, SHOWING, rule};
 use crate::http::page::{self, Language, escape};
@@ -81,6 +81,11 @@ fn markup(policy: &ValidPolicy, rule: &FormRule, notice: &NoticeText, showing: &
     for (name, value) in [("notice", &*digest), ("locale", &notice.locale), (SHOWING, showing)] {
         let _ = writeln!(main, "<input type=\"hidden\" name=\"{name}\" value=\"{}\">", escape(value));
     }
+    // The short layers come first, the whole text stands where the choice is made (GDPR Art. 12(1)).
+    let is_for_children = rule.audience == Audience::Child;
+    for layer in notice.child.iter().filter(|_| is_for_children).chain(&notice.short) {
+        put_text(&mut main, layer);
+    }
     for field in &rule.fields {
         put_field(&mut main, policy, field, &notice.locale);
     }
@@ -99,12 +104,26 @@ fn markup(policy: &ValidPolicy, rule: &FormRule, notice: &NoticeText, showing: &
         );
     }
     let _ = writeln!(main, "</fieldset>\n<section id=\"notice\" aria-label=\"{about}\">\n<h2>{about}</h2>");
-    for paragraph in notice.text.split("\n\n").filter(|paragraph| !paragraph.trim().is_empty()) {
-        let _ = writeln!(main, "<p>{}</p>", escape(paragraph.trim()).replace('\n', "<br>\n"));
+    let objection = notice.objection.as_deref();
+    put_text(&mut main, objection.and_then(|end| notice.text.strip_suffix(end)).unwrap_or(&notice.text));
+    main.push_str("</section>\n");
+    // Clearly and separately from any other information (GDPR Art. 21(4)).
+    if let Some(objection) = objection {
+        let right = language.say("Your right to object", "Ihr Widerspruchsrecht");
+        let _ = writeln!(main, "<section id=\"objection\" aria-label=\"{right}\">\n<h2>{right}</h2>");
+        put_text(&mut main, objection);
+        main.push_str("</section>\n");
     }
     let submit = language.say("Send", "Absenden");
-    let _ = writeln!(main, "</section>\n<p><button type=\"submit\">{submit}</button></p>\n</form>");
+    let _ = writeln!(main, "<p><button type=\"submit\">{submit}</button></p>\n</form>");
     main
+}
+
+/// A text, paragraph by paragraph.
+fn put_text(main: &mut String, text: &str) {
+    for paragraph in text.split("\n\n").filter(|paragraph| !paragraph.trim().is_empty()) {
+        let _ = writeln!(main, "<p>{}</p>", escape(paragraph.trim()).replace('\n', "<br>\n"));
+    }
 }
 
 fn put_field(main: &mut String, policy: &ValidPolicy, field: &AttributeName, locale: &str) {

@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 use crate::controller::ControllerId;
 use crate::id::{ImportId, ReceiptId};
 use crate::notice::NoticeDigest;
-use crate::purpose::Purpose;
+use crate::purpose::{ProductFamily, Purpose};
 use crate::regime::{Regime, RegimeSource};
 use crate::signal::{ReceivedSignal, SignalScope};
 use crate::source::SourceId;
-use crate::subject::Birth;
+use crate::subject::{Birth, SubscriberType};
 use crate::time::Timestamp;
 
 /// What happened. The codes are stored: they are never reused.
@@ -85,6 +85,15 @@ pub enum EventKind {
     /// A GPP or TC string arrived. Kept as it was sent; what it takes away are events of their own.
     #[n(30)]
     SignalReceived = 30,
+    /// Opt-out of decisions by computer alone (11 CCR §7221).
+    #[n(40)]
+    AdmtOptOut = 40,
+    /// The person did something of their own accord: logged in, ordered, wrote. Opening an email is no such thing.
+    #[n(41)]
+    Interacted = 41,
+    /// It became known whether the subscriber is a natural or a legal person.
+    #[n(42)]
+    SubscriberDeclared = 42,
 }
 
 impl EventKind {
@@ -177,6 +186,52 @@ pub struct Grant {
     #[n(6)]
     #[cbor(default)]
     pub third_party: bool,
+    /// Of a soft opt-in: the family of products that the sale was about.
+    #[n(7)]
+    pub product_family: Option<ProductFamily>,
+}
+
+/// The sale behind a soft opt-in, or the contact behind an implied consent. Sealed at rest with the event.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Contact {
+    /// Under which name it is kept at the source: an order or a message number.
+    #[n(0)]
+    pub reference: String,
+    /// Whether a free and easy way to object was offered when the address was collected.
+    #[n(1)]
+    pub objection_offered: bool,
+}
+
+impl std::fmt::Debug for Contact {
+    /// Without the reference: it may name a person elsewhere.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Contact").field("objection_offered", &self.objection_offered).finish_non_exhaustive()
+    }
+}
+
+/// How it was made sure that a parent acts (GDPR Art. 8(2), 11 CCR §7070).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode, Serialize, Deserialize)]
+#[cbor(index_only)]
+#[serde(rename_all = "snake_case")]
+pub enum ParentMethod {
+    /// A form signed by hand came back.
+    #[n(0)]
+    SignedForm,
+    /// A payment card was charged and its holder told.
+    #[n(1)]
+    PaymentCard,
+    /// Trained staff spoke with the parent by telephone.
+    #[n(2)]
+    Telephone,
+    /// Trained staff saw the parent.
+    #[n(3)]
+    VideoCall,
+    /// An identity document was checked and not kept.
+    #[n(4)]
+    IdentityDocument,
+    /// The parent signed in to an account that was verified before.
+    #[n(5)]
+    ParentAccount,
 }
 
 /// One event.
@@ -230,6 +285,15 @@ pub struct ConsentEvent {
     /// Of [`EventKind::SignalReceived`]: what was received, byte for byte.
     #[n(18)]
     pub signal: Option<ReceivedSignal>,
+    /// Of [`EventKind::SubscriberDeclared`]: which.
+    #[n(13)]
+    pub subscriber: Option<SubscriberType>,
+    /// Of [`EventKind::SoftOptInBasis`] and [`EventKind::ImpliedBasis`]: what it rests on.
+    #[n(14)]
+    pub contact: Option<Contact>,
+    /// Of [`EventKind::ParentAuthorised`]: how it was made sure.
+    #[n(15)]
+    pub parent_method: Option<ParentMethod>,
 }
 
 /// What proves an event that was recorded elsewhere and imported (GDPR Art. 7(1)). Sealed at rest with the event.
@@ -286,6 +350,9 @@ impl ConsentEvent {
             step: None,
             scope: None,
             signal: None,
+            subscriber: None,
+            contact: None,
+            parent_method: None,
         }
     }
 }

@@ -15,6 +15,7 @@ impl Standing {
                 self.denied_at(purpose).is_some_and(|denied| self.is_quiet_since(purpose, denied))
             }
             (EventKind::Withdrawn, None) => self.withdrawn_all_at().is_some_and(|all| self.all_quiet_since(all)),
+            (EventKind::AdmtOptOut, _) => self.opted_out_of_automation().is_some(),
             (EventKind::Objected, None) => {
                 self.objected_at().is_some_and(|objected| self.all_quiet_since(objected))
             }

@@ -12,7 +12,8 @@ use crate::controller::ControllerId;
 use crate::purpose::Purpose;
 use crate::regime::{Regime, RegimeSource};
 use crate::signal::{SignalDigest, SignalScope};
-use crate::subject::{Birth, SubjectId};
+use crate::source::SourceId;
+use crate::subject::{Birth, SubjectId, SubscriberType};
 use crate::time::Timestamp;
 
 /// The latest grant of one kind for one purpose.
@@ -30,6 +31,13 @@ pub struct GrantStanding {
     /// What it rests on.
     #[n(3)]
     pub grant: Grant,
+    /// Whether a parent acted in the person's place.
+    #[n(4)]
+    #[cbor(default)]
+    pub by_parent: bool,
+    /// The form or source that collected it.
+    #[n(5)]
+    pub source: Option<SourceId>,
 }
 
 /// What is known of one purpose.
@@ -59,7 +67,7 @@ pub struct PurposeStanding {
     /// When a parent last authorised.
     #[n(7)]
     pub parent_authorised_at: Option<Timestamp>,
-    /// When the latest objection to this purpose alone was received.
+    /// When the latest objection to this purpose alone was received (GDPR Art. 21(1)).
     #[n(12)]
     pub objected_at: Option<Timestamp>,
     /// When the latest opt-out of this purpose alone was received.
@@ -68,6 +76,9 @@ pub struct PurposeStanding {
     /// The opt-ins in two steps to this purpose alone.
     #[n(14)]
     pub steps: Option<Steps>,
+    /// When it was last decided that compelling grounds outweigh such objections.
+    #[n(15)]
+    pub outweighed_at: Option<Timestamp>,
 }
 
 impl PurposeStanding {
@@ -128,6 +139,14 @@ struct Facts {
     /// When a device became known that no person is known of.
     #[n(26)]
     device_since: Option<Timestamp>,
+    #[n(19)]
+    automated_out_at: Option<Timestamp>,
+    #[n(20)]
+    interacted_at: Option<Timestamp>,
+    #[n(21)]
+    subscriber: Option<SubscriberType>,
+    #[n(22)]
+    subscriber_at: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -176,7 +195,13 @@ impl Standing {
         if let Some(signal) = &event.signal {
             self.facts.last_signal = Some(signal.digest());
         }
+        if is_own_act(event) {
+            later(&mut self.facts.interacted_at, event.captured_at);
+        }
         match event.kind {
+            EventKind::RestrictionLifted if event.purpose.is_some() => self.apply_to_purpose(event),
+            EventKind::AdmtOptOut => later(&mut self.facts.automated_out_at, received),
+            EventKind::SubscriberDeclared => self.apply_subscriber(event),
             EventKind::Objected if event.purpose.is_none() => later(&mut self.facts.objected_at, received),
             EventKind::Restricted => later(&mut self.facts.restricted_at, received),
             EventKind::RestrictionLifted => later(&mut self.facts.lifted_at, received),
@@ -196,7 +221,7 @@ impl Standing {
                 later(&mut self.facts.parent_authorised_at, received);
             }
             // The decision computes both at the read; the events are history.
-            EventKind::Expired | EventKind::AgeAttained => {}
+            EventKind::Expired | EventKind::AgeAttained | EventKind::Interacted => {}
             // What a string takes away are events of their own.
             EventKind::SignalReceived => {}
             EventKind::GrantRequested
@@ -263,6 +288,18 @@ impl Standing {
         }
     }
 
+    fn apply_subscriber(&mut self, event: &ConsentEvent) {
+        // Of two declarations at one instant, the one that protects more.
+        let at = self.facts.subscriber_at;
+        if at.is_none_or(|known| {
+            event.received_at > known
+                || event.received_at == known && event.subscriber == Some(SubscriberType::Natural)
+        }) {
+            self.facts.subscriber = event.subscriber.or(self.facts.subscriber);
+            self.facts.subscriber_at = Some(event.received_at);
+        }
+    }
+
     fn apply_birth(&mut self, event: &ConsentEvent) {
         if self.facts.birth_at.is_none_or(|known| event.received_at >= known) {
             self.facts.birth = event.birth.or(self.facts.birth);
@@ -316,6 +353,16 @@ impl Standing {
     #[must_use]
     pub const fn withdrawn_all_at(&self) -> Option<Timestamp> {
         self.facts.withdrawn_all_at
+    }
+
+    /// Whether anything was ever withdrawn or objected to.
+    #[must_use]
+    pub fn took_anything_back(&self) -> bool {
+        let of_one =
+            |named: &NamedPurpose| named.standing.withdrawn_at.is_some() || named.standing.objected_at.is_some();
+        self.facts.withdrawn_all_at.is_some()
+            || self.facts.objected_at.is_some()
+            || self.facts.purposes.iter().any(of_one)
     }
 
     /// When the latest denial of this purpose, by name or of everything, was received.
@@ -435,6 +482,9 @@ impl Standing {
         let opted_in = self.opted_in_at(purpose);
         let by_name = self.purpose(purpose).and_then(|known| known.objected_at);
         let by_name = by_name.filter(|objected| opted_in.is_none_or(|step| step <= *objected));
+        // Nothing outweighs an objection to direct marketing (GDPR Art. 21(3)).
+        let outweighed = self.purpose(purpose).and_then(|known| known.outweighed_at).filter(|_| !direct_marketing);
+        let by_name = by_name.filter(|objected| outweighed.is_none_or(|since| since <= *objected));
         by_name.max(self.facts.objected_at.filter(|_| direct_marketing))
     }
 
@@ -462,10 +512,42 @@ impl Standing {
         self.facts.device_since.is_some()
     }
 
+    /// When the person opted out of decisions by computer alone (11 CCR §7221).
+    #[must_use]
+    pub const fn opted_out_of_automation(&self) -> Option<Timestamp> {
+        self.facts.automated_out_at
+    }
+
+    /// When the person last did something of their own accord.
+    #[must_use]
+    pub const fn interacted_at(&self) -> Option<Timestamp> {
+        self.facts.interacted_at
+    }
+
+    /// Whether the subscriber is a legal person: only if somebody said so.
+    #[must_use]
+    pub fn is_legal_person(&self) -> bool {
+        self.facts.subscriber == Some(SubscriberType::Legal)
+    }
+
     /// What is known of the birth date.
     #[must_use]
     pub const fn birth(&self) -> Option<Birth> {
         self.facts.birth
+    }
+
+    /// Whether a holder of parental responsibility authorised anything.
+    #[must_use]
+    pub fn has_parental_authority(&self) -> bool {
+        let of_one = |named: &NamedPurpose| named.standing.parent_authorised_at.is_some();
+        self.facts.parent_authorised_at.is_some() || self.facts.purposes.iter().any(of_one)
+    }
+
+    /// When the person decides alone under every law that applies (GDPR Art. 8(1)); `None` where the birth is not known.
+    #[must_use]
+    pub fn comes_of_age(&self) -> Option<Timestamp> {
+        let age = self.regimes().iter().map(|regime| regime.age_of_digital_consent()).max()?;
+        Some(self.facts.birth?.reaches(age))
     }
 
     /// Whether a holder of parental responsibility authorised this purpose or all.
@@ -510,7 +592,30 @@ fn apply_purpose_event(standing: &mut PurposeStanding, event: &ConsentEvent) {
         EventKind::OptOutSaleShare => later(&mut standing.opted_out_at, received),
         EventKind::OptInStep1 => standing.steps.get_or_insert_default().begin(event),
         EventKind::OptInStep2 => standing.steps.get_or_insert_default().confirm(event),
+        EventKind::RestrictionLifted => later(&mut standing.outweighed_at, received),
         _ => {}
+    }
+}
+
+/// Whether the person did this, of their own accord. A signal that a browser sends by itself is no such act, nor is what
+/// another system imported.
+fn is_own_act(event: &ConsentEvent) -> bool {
+    if event.scope.is_some() {
+        return false;
+    }
+    let is_imported = event.grant.as_ref().is_some_and(|grant| grant.assurance == Assurance::Imported);
+    match event.kind {
+        EventKind::GrantRequested | EventKind::GrantConfirmed => !is_imported && !event.by_parent,
+        EventKind::Refused
+        | EventKind::Withdrawn
+        | EventKind::Objected
+        | EventKind::OptOutSaleShare
+        | EventKind::LimitSpi
+        | EventKind::AdmtOptOut
+        | EventKind::OptInStep1
+        | EventKind::OptInStep2 => !event.by_parent,
+        EventKind::SoftOptInBasis | EventKind::ImpliedBasis | EventKind::Interacted => true,
+        _ => false,
     }
 }
 
@@ -522,6 +627,8 @@ fn keep_latest(known: &mut Option<GrantStanding>, event: &ConsentEvent) {
         received_at: event.received_at,
         sequence: event.sequence,
         grant: grant.clone(),
+        by_parent: event.by_parent,
+        source: event.source.clone(),
     };
     let newer = known.as_ref().is_none_or(|known| rank(&candidate) >= rank(known));
     if newer {

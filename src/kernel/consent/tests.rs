@@ -24,6 +24,7 @@ fn grant() -> Grant {
         controllers: vec!["shop".parse().unwrap()],
         valid_until: None,
         third_party: false,
+        product_family: None,
     }
 }
 

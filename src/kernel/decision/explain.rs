@@ -235,6 +235,7 @@ impl Question<'_> {
         let purpose = self.ask.purpose();
         match mode {
             None | Some(Mode::Forbidden | Mode::OptOut) => (None, None),
+            Some(Mode::LegitimateInterest) => (Some(Basis::LegitimateInterest), None),
             Some(Mode::Allowed) => (self.rule().and_then(|rule| rule.bases.first().copied()), None),
             Some(Mode::OptIn | Mode::ExplicitOptIn | Mode::OptInOrSoft | Mode::OptInOrImplied) => {
                 let weaker =
@@ -258,7 +259,7 @@ impl Question<'_> {
     /// The event that a refusal goes back to: the latest of the kinds that can bring it about.
     fn event_behind(&self, refusal: Refusal, standing: &Standing) -> Option<u32> {
         let kinds: &[EventKind] = match refusal {
-            Refusal::Restricted => &[EventKind::Restricted],
+            Refusal::Restricted => &[EventKind::Restricted, EventKind::Objected],
             Refusal::Objected => &[EventKind::Objected],
             Refusal::Minor => &[EventKind::BirthDeclared],
             Refusal::Pending => &[EventKind::GrantRequested],
@@ -269,6 +270,7 @@ impl Question<'_> {
                 EventKind::OptOutSaleShare,
                 EventKind::SignalGpc,
                 EventKind::LimitSpi,
+                EventKind::AdmtOptOut,
                 EventKind::Withdrawn,
                 EventKind::Refused,
             ],
@@ -279,6 +281,7 @@ impl Question<'_> {
             | Refusal::Reconsent
             | Refusal::Controller
             | Refusal::RecipientNotDisclosed
+            | Refusal::AutomatedDecision
             | Refusal::Assurance => return self.grant(standing).map(|grant| grant.sequence),
             _ => &[],
         };
@@ -312,6 +315,7 @@ impl Question<'_> {
             controllers: recipient.map(|rule| rule.controller.clone()).into_iter().collect(),
             valid_until: None,
             third_party: false,
+            product_family: None,
         }
     }
 

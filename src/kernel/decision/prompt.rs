@@ -4,7 +4,8 @@
 use serde::Serialize;
 
 use super::explain::notice_naming;
-use super::{Ask, Decision, Refusal, decide, is_objected};
+use super::objection::not_objected;
+use super::{Ask, Decision, Refusal, decide};
 use crate::consent::{Assurance, ConsentEvent, EventKind, Grant, Standing};
 use crate::policy::{PurposeRule, RecipientRule, ValidPolicy};
 use crate::regime::{Regime, RegimeFamily};
@@ -102,7 +103,7 @@ pub fn may_prompt(question: &PromptQuestion<'_>) -> PromptAnswer {
     if standing.restricted_at().is_some() {
         return PromptAnswer::no(PromptReason::Restricted);
     }
-    if is_objected(&standing, question.purpose) {
+    if not_objected(&standing, question.purpose).is_err() {
         return PromptAnswer::no(PromptReason::Objected);
     }
     let (law, transaction) = question.wait_of_law(&standing);
@@ -187,6 +188,7 @@ impl PromptQuestion<'_> {
             controllers: vec![recipient.controller.clone()],
             valid_until: None,
             third_party: false,
+            product_family: None,
         };
         let purpose = Some(self.purpose.id.clone());
         let step = |kind| ConsentEvent { conflict_notice: true, ..ConsentEvent::new(kind, None, at, at) };

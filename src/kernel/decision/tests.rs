@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use super::*;
 use crate::attribute::{AttributeType, SensitiveTag};
-use crate::consent::{Assurance, ConsentEvent, EventKind, Grant};
+use crate::consent::{Assurance, Basis, ConsentEvent, EventKind, Grant};
 use crate::id::ReceiptId;
-use crate::policy::{AttributeRule, NoticeText, PolicyVersion};
+use crate::policy::{AttributeRule, Mode, NoticeText, PartialBreak, PolicyVersion};
+use crate::purpose::ProductFamily;
+use crate::regime::{Regime, RegimeFamily};
 use crate::signal::SignalScope;
-use crate::subject::Birth;
+use crate::subject::{Birth, SubscriberType};
 use crate::time::Months;
 use crate::title::Title;
 
@@ -56,6 +58,7 @@ pub(crate) fn policy(random: &mut Random) -> ValidPolicy {
         Mode::OptInOrSoft,
         Mode::OptInOrImplied,
         Mode::ExplicitOptIn,
+        Mode::LegitimateInterest,
         Mode::OptOut,
         Mode::Allowed,
         Mode::Forbidden,
@@ -87,7 +90,23 @@ pub(crate) fn policy(random: &mut Random) -> ValidPolicy {
                     .collect(),
                 fideslang: String::new(),
                 dpv: String::new(),
-                bases: Vec::new(),
+                bases: if random.one_in(2) { vec![Basis::Contract] } else { Vec::new() },
+                legal_person_modes: if random.one_in(2) {
+                    BTreeMap::from([
+                        ("EU_GDPR".parse().unwrap(), random.pick(&modes)),
+                        ("EU_GDPR:AT".parse().unwrap(), random.pick(&modes)),
+                    ])
+                } else {
+                    BTreeMap::new()
+                },
+                partial_breaks: if random.one_in(2) { vec![partial_break(random, version)] } else { Vec::new() },
+                product_families: if random.one_in(4) { Vec::new() } else { vec![name("shoes")] },
+                significant_effect: random.one_in(5),
+                human_review: None,
+                political: random.one_in(8),
+                minimum_age: random.one_in(8).then_some(15),
+                risk_assessment: None,
+                dpia: None,
             };
             (rule.id.clone(), Arc::new(rule))
         })
@@ -112,6 +131,7 @@ pub(crate) fn policy(random: &mut Random) -> ValidPolicy {
                 tag: (*id == "illness").then_some(SensitiveTag::Health),
                 purposes: PURPOSES.iter().filter(|_| !random.one_in(4)).map(|p| name(p)).collect(),
                 k: 10,
+                model: None,
             };
             (rule.name.clone(), Arc::new(rule))
         })
@@ -149,6 +169,15 @@ pub(crate) fn policy(random: &mut Random) -> ValidPolicy {
     }
 }
 
+/// A version that brought a part of what there is.
+fn partial_break(random: &mut Random, version: u16) -> PartialBreak {
+    PartialBreak {
+        version,
+        attributes: ATTRIBUTES.iter().filter(|_| random.one_in(3)).map(|id| name(id)).collect(),
+        recipients: RECIPIENTS.iter().filter(|_| random.one_in(3)).map(|id| name(id)).collect(),
+    }
+}
+
 /// The notices that persons were shown, and whom each named.
 const NOTICES: [(&str, &[&str]); 3] =
     [("all", &["own", "sender", "network"]), ("house", &["own", "sender"]), ("nobody", &[])];
@@ -161,6 +190,9 @@ fn notice(text: &str, recipients: &[&str]) -> (NoticeDigest, Arc<NoticeText>) {
         locale: "en".to_owned(),
         digest,
         text: text.to_owned(),
+        child: None,
+        short: None,
+        objection: None,
         controllers: Vec::new(),
         purposes: Vec::new(),
         recipients: recipients.iter().map(|id| name(id)).collect(),
@@ -192,12 +224,29 @@ pub(crate) fn history(random: &mut Random) -> Vec<ConsentEvent> {
         EventKind::RestrictionLifted,
         EventKind::Expired,
         EventKind::AgeAttained,
+        EventKind::AdmtOptOut,
+        EventKind::Interacted,
     ];
     let count = random.below(9);
     let mut received = 1_000 * DAY;
     let mut events = Vec::new();
-    let regimes =
-        ["EU_GDPR:DE", "EU_GDPR:AT", "UK_GDPR", "US_CA", "US_OTHER:MD", "US_OTHER:CO", "CA_CASL", "UNKNOWN"];
+    let regimes = [
+        "EU_GDPR:DE",
+        "EU_GDPR:AT",
+        "EU_GDPR:FR",
+        "UK_GDPR",
+        "US_CA",
+        "US_OTHER:MD",
+        "US_OTHER:CO",
+        "US_OTHER",
+        "CA_CASL",
+        "UNKNOWN",
+    ];
+    if random.one_in(6) {
+        let mut event = ConsentEvent::new(EventKind::SubscriberDeclared, None, at(received), at(received));
+        event.subscriber = Some(random.pick(&[SubscriberType::Natural, SubscriberType::Legal]));
+        events.push(event);
+    }
     for _ in 0..random.below(3) {
         let mut event = ConsentEvent::new(EventKind::RegimeDeclared, None, at(received), at(received));
         event.regime = Some(random.pick(&regimes).parse().unwrap());
@@ -225,11 +274,17 @@ pub(crate) fn history(random: &mut Random) -> Vec<ConsentEvent> {
                 | EventKind::RestrictionLifted
                 | EventKind::Expired
                 | EventKind::AgeAttained
+                | EventKind::AdmtOptOut
+                | EventKind::Interacted
         );
         let none_named = kind == EventKind::Withdrawn && random.one_in(6);
         let of_one = matches!(
             kind,
-            EventKind::Objected | EventKind::OptOutSaleShare | EventKind::OptInStep1 | EventKind::OptInStep2
+            EventKind::Objected
+                | EventKind::RestrictionLifted
+                | EventKind::OptOutSaleShare
+                | EventKind::OptInStep1
+                | EventKind::OptInStep2
         );
         let named = if of_one { random.one_in(2) } else { !personal && !none_named };
         let purpose = named.then(|| name(random.pick(&PURPOSES[..4])));
@@ -263,6 +318,11 @@ pub(crate) fn history(random: &mut Random) -> Vec<ConsentEvent> {
                 },
                 valid_until: random.one_in(5).then(|| at(received + 90 * DAY)),
                 third_party: random.one_in(2),
+                product_family: match random.below(4) {
+                    0 => None,
+                    1 => Some(name("insurance")),
+                    _ => Some(name("shoes")),
+                },
             });
         }
         events.push(event);
@@ -296,6 +356,87 @@ mod naive {
     }
 
     impl Question<'_> {
+        fn rule(&self) -> &PurposeRule {
+            self.policy.purpose(&name(self.purpose)).unwrap()
+        }
+
+        /// The last to say which kind of subscriber it is; of two at once, the one who says a natural person.
+        fn is_legal_person(&self) -> bool {
+            let said: Vec<_> = self.of(EventKind::SubscriberDeclared).collect();
+            let last = max(said.iter().map(|event| event.received_at));
+            let mut last = said.iter().filter(|event| Some(event.received_at) == last);
+            !said.is_empty() && last.all(|event| event.subscriber == Some(SubscriberType::Legal))
+        }
+
+        fn mode_of(&self, regime: Regime) -> Mode {
+            let rule = self.rule();
+            if self.is_legal_person() {
+                let exact = regime.to_string();
+                for listed in [exact.as_str(), exact.split(':').next().unwrap()] {
+                    if let Some(mode) = rule.legal_person_modes.get(&listed.parse::<Regime>().unwrap()) {
+                        return *mode;
+                    }
+                }
+            }
+            rule.mode(regime)
+        }
+
+        /// An objection at `at` is undone by the person's own later consent to this very purpose.
+        fn reopened(&self, at: Timestamp) -> bool {
+            self.effective().is_some_and(|grant| {
+                grant.captured_at > at && grant.grant.as_ref().unwrap().assurance != Assurance::Imported
+            })
+        }
+
+        fn objections(&self) -> Result<(), Refusal> {
+            let marketing = self.rule().direct_marketing;
+            let steps = self.second_steps();
+            let outweighed = max(self.about(EventKind::RestrictionLifted).map(|event| event.received_at));
+            let standing = self.reaching(EventKind::Objected).filter(|event| {
+                let at = event.received_at;
+                match event.purpose {
+                    None => marketing,
+                    Some(_) if steps.iter().any(|(step, _, _)| *step > at) => false,
+                    Some(_) => marketing || outweighed.is_none_or(|since| since <= at),
+                }
+            });
+            match max(standing.map(|event| event.received_at)) {
+                Some(at) if !self.reopened(at) && marketing => Err(Refusal::Objected),
+                Some(at) if !self.reopened(at) => Err(Refusal::Restricted),
+                _ => Ok(()),
+            }
+        }
+
+        /// When the person was last heard of, by an act of their own.
+        fn heard_of(&self) -> Option<Timestamp> {
+            let acts = |event: &&ConsentEvent| match event.kind {
+                EventKind::GrantRequested | EventKind::GrantConfirmed => {
+                    !event.by_parent && event.grant.as_ref().is_none_or(|g| g.assurance != Assurance::Imported)
+                }
+                EventKind::SoftOptInBasis | EventKind::ImpliedBasis | EventKind::Interacted => true,
+                EventKind::Refused
+                | EventKind::Withdrawn
+                | EventKind::Objected
+                | EventKind::OptOutSaleShare
+                | EventKind::LimitSpi
+                | EventKind::AdmtOptOut
+                | EventKind::OptInStep1
+                | EventKind::OptInStep2 => !event.by_parent,
+                _ => false,
+            };
+            max(self
+                .events
+                .iter()
+                .filter(|event| event.scope.is_none())
+                .filter(acts)
+                .map(|event| event.captured_at))
+        }
+
+        fn age(&self) -> Option<i16> {
+            let birth = self.of(EventKind::BirthDeclared).max_by_key(|event| (event.received_at, event.sequence));
+            birth.and_then(|event| event.birth).map(|birth| birth.age_at(self.now))
+        }
+
         fn of(&self, kind: EventKind) -> impl Iterator<Item = &ConsentEvent> {
             self.events.iter().filter(move |event| event.kind == kind)
         }
@@ -438,13 +579,21 @@ mod naive {
                 Err(Refusal::Controller)
             } else if !self.told(grant, consent.is_none()) {
                 Err(Refusal::RecipientNotDisclosed)
-            } else if !(rule.last_breaking_version..=rule.version).contains(&grant.purpose_version) {
+            } else if !(rule.last_breaking_version..=rule.version).contains(&grant.purpose_version)
+                || rule.partial_breaks.iter().any(|part| {
+                    part.version > grant.purpose_version && part.recipients.contains(&name(self.recipient))
+                })
+            {
                 Err(Refusal::Reconsent)
             } else if grant.valid_until.is_some_and(|end| end <= self.now)
                 || rule.validity.after(event.captured_at) <= self.now
+                    && (consent.is_some() || grant.valid_until.is_none())
             {
                 Err(Refusal::Expired)
-            } else if grant.third_party && rule.third_party_validity.after(event.captured_at) <= self.now {
+            } else if consent.is_some()
+                && grant.third_party
+                && rule.third_party_validity.after(event.captured_at) <= self.now
+            {
                 Err(Refusal::StaleThirdParty)
             } else if consent.is_some_and(|regime| grant.assurance < self.assurance(regime)) {
                 Err(Refusal::Assurance)
@@ -481,30 +630,15 @@ mod naive {
         pub(super) fn answer(&self) -> Result<Vec<String>, Refusal> {
             let rule = self.policy.purpose(&name(self.purpose)).ok_or(Refusal::UnknownPurpose)?;
             let restricted = max(self.of(EventKind::Restricted).map(|event| event.received_at));
-            let lifted = max(self.of(EventKind::RestrictionLifted).map(|event| event.received_at));
+            let lifted = self.of(EventKind::RestrictionLifted).filter(|event| event.purpose.is_none());
+            let lifted = max(lifted.map(|event| event.received_at));
             if restricted.is_some() && lifted <= restricted {
                 return Err(Refusal::Restricted);
             }
             if self.events.iter().any(|event| event.scope == Some(SignalScope::Device)) {
                 return Err(Refusal::NotFound);
             }
-            let steps = self.second_steps();
-            let taken_back = |at: Timestamp| steps.iter().any(|(step, _, _)| *step > at);
-            let objections = self
-                .reaching(EventKind::Objected)
-                .filter(|event| match event.purpose {
-                    Some(_) => !taken_back(event.received_at),
-                    None => rule.direct_marketing,
-                })
-                .map(|event| event.received_at);
-            if let Some(objected) = max(objections) {
-                let reopened = self.effective().is_some_and(|grant| {
-                    grant.captured_at > objected && grant.grant.as_ref().unwrap().assurance != Assurance::Imported
-                });
-                if !reopened {
-                    return Err(Refusal::Objected);
-                }
-            }
+            self.objections()?;
             let recipient = self.policy.recipient(&name(self.recipient)).ok_or(Refusal::Recipient)?;
             let mut allowed: Vec<_> = self
                 .attributes
@@ -526,35 +660,82 @@ mod naive {
             }
             let regimes = self.regimes();
             self.minors(rule, &regimes)?;
-            if rule.sensitive || allowed.iter().any(|attribute| attribute.tag.is_some()) {
-                let fine = regimes.iter().all(|regime| match regime {
-                    Regime::UsCa => rule.spi_necessary || !self.is_limited(),
-                    _ if rule.spi_necessary && rule.mode(*regime) == Mode::Allowed => true,
-                    _ => self.given(*regime).is_ok_and(|grant| grant.explicit),
-                });
-                if !fine {
-                    allowed.retain(|attribute| attribute.tag.is_none() && !rule.sensitive);
+            let young = self.age().is_some_and(|age| age < 16);
+            let before = allowed.len();
+            let mut why = Refusal::Sensitive;
+            for regime in &regimes {
+                let all = rule.sensitive || young && *regime == Regime::UsCa;
+                if !all && allowed.iter().all(|attribute| attribute.tag.is_none()) {
+                    continue;
                 }
-                if allowed.is_empty() {
-                    return Err(Refusal::Sensitive);
+                match self.sensitive(rule, *regime) {
+                    Ok(()) => continue,
+                    Err(Refusal::Expired) => why = Refusal::Expired,
+                    Err(_) => {}
                 }
+                allowed.retain(|attribute| !all && attribute.tag.is_none());
+            }
+            if rule.political {
+                allowed.retain(|attribute| attribute.tag.is_none());
+            }
+            if allowed.is_empty() || rule.significant_effect && allowed.len() < before {
+                return Err(why);
             }
             for regime in &regimes {
-                self.mode(rule, *regime)?;
+                let relied_on = self.mode(rule, *regime)?;
+                if rule.significant_effect {
+                    self.automated(rule, *regime)?;
+                }
+                let parts = rule.partial_breaks.iter().filter(|part| relied_on.is_some_and(|v| v < part.version));
+                let new: Vec<_> = parts.flat_map(|part| &part.attributes).collect();
+                allowed.retain(|attribute| !new.contains(&&attribute.name));
+            }
+            if allowed.is_empty() {
+                return Err(Refusal::Reconsent);
             }
             Ok(allowed.iter().map(|attribute| attribute.name.to_string()).collect())
         }
 
+        fn sensitive(&self, rule: &PurposeRule, regime: Regime) -> Result<(), Refusal> {
+            let fine = match regime.to_string().as_str() {
+                "US_CA" => rule.spi_necessary || !self.is_limited(),
+                _ if rule.spi_necessary && self.mode_of(regime) == Mode::Allowed => true,
+                "US_OTHER:MD" | "US_OTHER" => false,
+                "US_OTHER:CO" => {
+                    let grant = self.effective().filter(|_| self.given(regime).is_ok_and(|grant| grant.explicit));
+                    let Some(grant) = grant else { return Err(Refusal::Sensitive) };
+                    let last = self.heard_of().into_iter().chain([grant.captured_at]).max().unwrap();
+                    return if Months(24).after(last) <= self.now { Err(Refusal::Expired) } else { Ok(()) };
+                }
+                _ => self.given(regime).is_ok_and(|grant| grant.explicit),
+            };
+            if fine { Ok(()) } else { Err(Refusal::Sensitive) }
+        }
+
+        fn automated(&self, rule: &PurposeRule, regime: Regime) -> Result<(), Refusal> {
+            if self.of(EventKind::AdmtOptOut).next().is_some() {
+                return Err(Refusal::OptedOut);
+            }
+            let european = matches!(regime, Regime::EuGdpr(_) | Regime::Unknown);
+            let contract = rule.bases.contains(&Basis::Contract) && self.mode_of(regime) == Mode::Allowed;
+            let explicit = self.given(regime).is_ok_and(|grant| grant.explicit);
+            if european && !contract && !explicit { Err(Refusal::AutomatedDecision) } else { Ok(()) }
+        }
+
         fn minors(&self, rule: &PurposeRule, regimes: &[Regime]) -> Result<(), Refusal> {
-            let birth = self
-                .of(EventKind::BirthDeclared)
-                .max_by_key(|event| (event.received_at, event.sequence))
-                .and_then(|event| event.birth);
-            let Some(birth) = birth else { return Ok(()) };
-            let age = birth.age_at(self.now);
+            let Some(age) = self.age() else { return Ok(()) };
+            let too_young = [
+                rule.minimum_age.is_some_and(|least| age < least),
+                rule.significant_effect && age < 18,
+                rule.political && age < 17,
+            ];
+            if too_young.contains(&true) {
+                return Err(Refusal::Minor);
+            }
+            let parents_word_alone = self.effective().is_some_and(|grant| grant.by_parent);
             let authorised = self.about(EventKind::ParentAuthorised).next().is_some();
             for regime in regimes {
-                if rule.mode(*regime) == Mode::Allowed && !rule.sale_or_share {
+                if self.mode_of(*regime) == Mode::Allowed && !rule.sale_or_share {
                     continue;
                 }
                 let american = matches!(regime, Regime::UsCa | Regime::UsOther(_));
@@ -562,23 +743,41 @@ mod naive {
                     if age < 13 && !self.in_to_sale(true) || (13..16).contains(&age) && !self.in_to_sale(false) {
                         return Err(Refusal::Minor);
                     }
-                } else if age < regime.age_of_digital_consent() && !authorised {
-                    return Err(Refusal::Minor);
+                } else if age < regime.age_of_digital_consent() {
+                    let joint = regime.to_string() == "EU_GDPR:FR";
+                    if !authorised || joint && parents_word_alone {
+                        return Err(Refusal::Minor);
+                    }
                 }
             }
             Ok(())
         }
 
-        fn mode(&self, rule: &PurposeRule, regime: Regime) -> Result<(), Refusal> {
+        /// The version of the consent, or weaker basis, that is relied on.
+        fn mode(&self, rule: &PurposeRule, regime: Regime) -> Result<Option<u16>, Refusal> {
+            let version = |event: &ConsentEvent| Some(event.grant.as_ref().unwrap().purpose_version);
             let weaker = |kind| match self.latest(kind) {
-                Some(basis) if self.denied().is_none() => Some(self.holds(basis, None)),
+                Some(basis) if self.denied().is_none() => Some(self.holds(basis, None).map(|()| version(basis))),
                 _ => None,
             };
+            let own = |family: &Option<ProductFamily>| {
+                family.as_ref().is_some_and(|family| rule.product_families.contains(family))
+            };
+            let given = || self.given(regime).map(|grant| Some(grant.purpose_version));
             let out = rule.sale_or_share && self.out_of_sale();
-            match rule.mode(regime) {
+            match self.mode_of(regime) {
                 Mode::Forbidden => Err(Refusal::Forbidden),
-                Mode::Allowed if !rule.direct_marketing => Ok(()),
-                Mode::Allowed | Mode::OptOut => {
+                Mode::Allowed if !rule.direct_marketing => {
+                    let asked = self.about(EventKind::GrantConfirmed).any(|event| event.grant.is_some())
+                        || self.about(EventKind::GrantRequested).next().is_some();
+                    let refused = self.about(EventKind::Refused).next().is_some();
+                    let withdrawn = self.about(EventKind::Withdrawn).next().is_some();
+                    if self.effective().is_none() && (refused || withdrawn && asked) {
+                        return Err(self.given(regime).unwrap_err());
+                    }
+                    Ok(None)
+                }
+                Mode::Allowed | Mode::OptOut | Mode::LegitimateInterest => {
                     let limited = rule.sensitive && !rule.spi_necessary && self.is_limited();
                     let denied = self.denied().is_some_and(|denied| {
                         if rule.sale_or_share {
@@ -587,24 +786,28 @@ mod naive {
                             self.effective().is_none()
                         }
                     });
-                    if out || limited || denied { Err(Refusal::OptedOut) } else { Ok(()) }
+                    if out || limited || denied { Err(Refusal::OptedOut) } else { Ok(None) }
                 }
                 _ if out => Err(Refusal::OptedOut),
-                Mode::OptIn => self.given(regime).map(drop),
+                Mode::OptIn => given(),
                 Mode::ExplicitOptIn => {
                     if self.given(regime)?.explicit {
-                        Ok(())
+                        given()
                     } else {
                         Err(Refusal::Sensitive)
                     }
                 }
-                Mode::OptInOrSoft => match (self.given(regime), weaker(EventKind::SoftOptInBasis)) {
-                    (Ok(_), _) => Ok(()),
-                    (Err(_), Some(basis)) => basis,
-                    (Err(refusal), None) => Err(refusal),
-                },
-                Mode::OptInOrImplied => match (self.given(regime), weaker(EventKind::ImpliedBasis)) {
-                    (Ok(_), _) => Ok(()),
+                Mode::OptInOrSoft => {
+                    let soft = self.latest(EventKind::SoftOptInBasis);
+                    let is_own = soft.is_some_and(|soft| own(&soft.grant.as_ref().unwrap().product_family));
+                    match (given(), weaker(EventKind::SoftOptInBasis).filter(|_| is_own)) {
+                        (Ok(version), _) => Ok(version),
+                        (Err(_), Some(basis)) => basis,
+                        (Err(refusal), None) => Err(refusal),
+                    }
+                }
+                Mode::OptInOrImplied => match (given(), weaker(EventKind::ImpliedBasis)) {
+                    (Ok(version), _) => Ok(version),
                     (Err(_), Some(basis)) => basis,
                     (Err(refusal), None) => Err(refusal),
                 },
@@ -662,6 +865,7 @@ fn the_decision_agrees_with_a_naive_reading_of_the_law() {
         "controller",
         "assurance",
         "recipient_not_disclosed",
+        "automated_decision",
         "opted_out",
         "forbidden",
         "stale_third_party",

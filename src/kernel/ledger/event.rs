@@ -254,6 +254,16 @@ pub enum LedgerEvent {
         #[n(1)]
         expired: bool,
     },
+    /// Attributes were forgotten whose consent was taken back and that nothing else needs (GDPR Art. 17(1)(b)).
+    #[n(30)]
+    AttributesForgotten {
+        /// Whose.
+        #[n(0)]
+        subject: LedgerRef,
+        /// Which attributes, by name.
+        #[n(1)]
+        attributes: Vec<AttributeName>,
+    },
 }
 
 /// How a rights request ended, where no other entry says so.
@@ -385,6 +395,12 @@ pub enum AttemptRefusal {
     /// A cursor or other sealed parameter was not one of ours.
     #[n(10)]
     TamperedParameter = 10,
+    /// The legal basis of a purpose cannot be had, or not after the person said no (GDPR Art. 6(1)).
+    #[n(11)]
+    BasisFixed = 11,
+    /// A parent acted for a child that had come of age (GDPR Art. 8(1)).
+    #[n(12)]
+    ParentalAuthorityEnded = 12,
 }
 
 impl LedgerEvent {
@@ -403,6 +419,7 @@ impl LedgerEvent {
             Self::ClientRevoked { .. } => "client_revoked",
             Self::AttemptRefused { .. } => "attempt_refused",
             Self::CampaignResolved { .. } => "campaign_resolved",
+            Self::AttributesForgotten { .. } => "attributes_forgotten",
             Self::RightsRequestCompleted { .. } => "rights_request_completed",
             Self::UnconfirmedPurged { .. } => "unconfirmed_purged",
             Self::SubjectInspected { .. } => "subject_inspected",

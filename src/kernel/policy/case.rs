@@ -20,10 +20,10 @@ use crate::consent::{Assurance, ConsentEvent, EventKind, Grant, Standing};
 use crate::controller::ControllerId;
 use crate::decision::{Ask, Decision, Refusal, decide};
 use crate::notice::NoticeId;
-use crate::purpose::Purpose;
+use crate::purpose::{ProductFamily, Purpose};
 use crate::recipient::RecipientId;
 use crate::regime::Regime;
-use crate::subject::{Birth, SubjectId};
+use crate::subject::{Birth, SubjectId, SubscriberType};
 use crate::time::Timestamp;
 
 /// When the first event of a case happens that says no time: 2026-01-01T09:00:00Z.
@@ -145,6 +145,8 @@ struct EventDocument {
     conflict_notice: Placed<bool>,
     regime: Placed<Regime>,
     birth: Placed<Written>,
+    product_family: Placed<ProductFamily>,
+    subscriber: Placed<SubscriberType>,
 }
 
 /// Who acted.
@@ -350,6 +352,9 @@ impl Reader {
         if !needs(EventKind::BirthDeclared, document.birth.is_some()) {
             self.fault(place, "`birth` belongs to BIRTH_DECLARED, which needs it");
         }
+        if !needs(EventKind::SubscriberDeclared, document.subscriber.is_some()) {
+            self.fault(place, "`subscriber` belongs to SUBSCRIBER_DECLARED, which needs it");
+        }
         if document.conflict_notice.is_some() && kind != EventKind::OptInStep2 {
             self.fault(place, "`conflict_notice` belongs to OPT_IN_STEP2");
         }
@@ -362,6 +367,7 @@ impl Reader {
             ("explicit", document.explicit.is_some()),
             ("valid_until", document.valid_until.is_some()),
             ("third_party", document.third_party.is_some()),
+            ("product_family", document.product_family.is_some()),
         ];
         for (key, _) in of_grant.iter().filter(|(_, given)| *given && !carries_grant(kind)) {
             self.fault(place, format!("`{key}` belongs to a grant, which this kind of event is not"));
@@ -514,6 +520,7 @@ impl ScriptedEvent<'_> {
         }
         event.regime = document.regime.as_ref().map(|regime| *regime.get_ref());
         event.birth = self.birth;
+        event.subscriber = document.subscriber.as_ref().map(|subscriber| *subscriber.get_ref());
         event.by_parent = document.by == Some(Actor::Parent);
         event.conflict_notice = document.conflict_notice.as_ref().is_some_and(|told| *told.get_ref());
         Ok(event)
@@ -551,6 +558,12 @@ impl ScriptedEvent<'_> {
             explicit: document.explicit.as_ref().is_some_and(|explicit| *explicit.get_ref()),
             controllers,
             valid_until: self.valid_until,
+            product_family: match &document.product_family {
+                Some(family) => Some(family.get_ref().clone()),
+                // A sale of one's own, unless the case says of what.
+                None if self.kind == EventKind::SoftOptInBasis => rule.product_families.first().cloned(),
+                None => None,
+            },
             third_party: document.third_party.as_ref().is_some_and(|third_party| *third_party.get_ref()),
         })
     }
@@ -630,5 +643,7 @@ fn list<'n>(names: impl IntoIterator<Item = &'n AttributeName>) -> String {
     format!("[{}]", names.join(", "))
 }
 
+#[cfg(test)]
+mod rows;
 #[cfg(test)]
 mod tests;

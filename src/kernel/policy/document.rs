@@ -14,13 +14,15 @@ use serde::{Deserialize, Deserializer};
 use thiserror::Error;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
+use toml::value::Datetime;
 
+use super::Audience;
 use crate::attribute::{AttributeName, AttributeType, Measure};
 use crate::consent::{Assurance, Basis, Presentation};
 use crate::controller::ControllerId;
 use crate::form::FormId;
 use crate::notice::NoticeId;
-use crate::purpose::Purpose;
+use crate::purpose::{ProductFamily, Purpose};
 use crate::recipient::{RecipientId, RecipientRole};
 use crate::regime::Regime;
 use crate::title::Title;
@@ -267,6 +269,21 @@ pub(super) struct PurposeDocument {
     pub(super) bases: Vec<Spanned<Basis>>,
     pub(super) balancing_test: Placed<String>,
     #[serde(default)]
+    pub(super) product_families: Vec<Spanned<ProductFamily>>,
+    pub(super) legal_persons: Placed<BTreeMap<Spanned<String>, Spanned<String>>>,
+    #[serde(default)]
+    pub(super) significant_effect: bool,
+    pub(super) human_review: Placed<String>,
+    #[serde(default)]
+    pub(super) political: bool,
+    pub(super) minimum_age: Placed<i16>,
+    pub(super) risk_assessment_ref: Placed<String>,
+    pub(super) risk_assessment_review: Placed<Datetime>,
+    #[serde(default)]
+    pub(super) needs_dpia: bool,
+    pub(super) dpia_ref: Placed<String>,
+    pub(super) dpia_review: Placed<Datetime>,
+    #[serde(default)]
     pub(super) change: Vec<Spanned<ChangeDocument>>,
 }
 
@@ -313,6 +330,8 @@ pub(super) struct ChangeDocument {
     pub(super) kind: Option<ChangeKind>,
     pub(super) summary: Placed<String>,
     pub(super) compatibility_record: Placed<String>,
+    pub(super) attributes: Names<AttributeName>,
+    pub(super) recipients: Names<RecipientId>,
 }
 
 /// Whether consents to earlier versions cover a new one (GDPR Art. 6(4)).
@@ -339,6 +358,9 @@ pub(super) struct AttributeDocument {
     pub(super) tag: Placed<String>,
     pub(super) purposes: Names<Purpose>,
     pub(super) k: Placed<u32>,
+    #[serde(default)]
+    pub(super) predictive: bool,
+    pub(super) model: Placed<String>,
 }
 
 /// `served = { form = "…", … }`. One struct for all forms, so that a key that does not belong keeps its
@@ -398,6 +420,8 @@ pub(super) struct FormDocument {
     pub(super) notice: Placed<NoticeId>,
     #[serde(default)]
     pub(super) origins: Vec<Spanned<String>>,
+    #[serde(default)]
+    pub(super) audience: Audience,
     #[serde(default)]
     pub(super) double_opt_in: bool,
     pub(super) assurance: Placed<Assurance>,
@@ -464,6 +488,9 @@ pub(super) struct TextDocument {
     pub(super) complaint: Placed<String>,
     pub(super) statutory_duty: Placed<String>,
     pub(super) automated_decisions: Placed<String>,
+    pub(super) child: Placed<String>,
+    pub(super) short: Placed<String>,
+    pub(super) objection_notice: Placed<String>,
 }
 
 /// All documents of a policy, read and not yet checked.

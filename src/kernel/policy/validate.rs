@@ -30,6 +30,8 @@ use crate::title::Title;
 
 /// The most characters of a one-line text.
 const MAX_LINE: usize = 300;
+/// The most characters of a text of some sentences.
+const MAX_PARAGRAPH: usize = 4_000;
 
 impl ValidPolicy {
     /// Reads and checks a policy. Its version covers every document but the cases.
@@ -192,6 +194,20 @@ impl Check<'_> {
             return true;
         }
         false
+    }
+
+    /// A text of some sentences.
+    fn paragraph(&mut self, place: Place<'_>, value: &Placed<String>, key: &str) -> Option<String> {
+        let text = value.as_ref()?;
+        let place = place.at(&text.span());
+        let text = text.get_ref().trim();
+        let is_plain = !text.chars().any(|character| character != '\n' && vocabulary::is_unprintable(character));
+        if text.is_empty() || text.chars().count() > MAX_PARAGRAPH || !is_plain {
+            let message = format!("`{key}` is a text of 1 to {MAX_PARAGRAPH} printable characters");
+            self.fault(place, "value", message);
+            return None;
+        }
+        Some(text.to_owned())
     }
 
     /// What a person reads: one line, or one for each locale.

@@ -16,12 +16,14 @@ use kernel::entropy::Entropy;
 use kernel::id::{LedgerRef, ReceiptId};
 use kernel::identifier::SuppressionFingerprint;
 use kernel::ledger::{LedgerEntry, LedgerEvent};
+use kernel::policy::ValidPolicy;
 use kernel::purpose::Purpose;
 use kernel::seal::Keyring;
 use kernel::source::SourceId;
 use kernel::subject::SubjectId;
 use kernel::time::Timestamp;
 
+use super::aftermath::forgotten;
 use super::confirmation::{self, ConfirmationRequest};
 use super::crowd::{Crowd, find_suppressed};
 use super::{Change, Identified, sealed};
@@ -70,6 +72,8 @@ pub struct Capture {
     /// What the owner of the mailbox is asked to confirm. Until then nothing that the post says replaces what is
     /// stored: anybody may have sent it.
     pub confirmation: Option<ConfirmationRequest>,
+    /// The policy by which attributes lose their ground and others are told of it.
+    pub policy: Arc<ValidPolicy>,
 }
 
 impl fmt::Debug for Capture {
@@ -145,6 +149,8 @@ pub struct Recorded {
     pub events: Vec<(u8, Option<Purpose>)>,
     /// Whether a letter was due and none was written, because somebody was written to enough. The poster is not told.
     pub held_back: bool,
+    /// The attributes that lost their ground and were forgotten.
+    pub forgotten: Vec<AttributeName>,
 }
 
 /// What is to be done with a capture.
@@ -251,7 +257,8 @@ impl Change for CaptureConsents {
                 source: capture.source.clone(),
                 attributes: capture.attributes.iter().map(|(name, _)| name.clone()).collect(),
             });
-            [Some(captured), ingested].into_iter().flatten()
+            let forgotten = forgotten(recorded.ledger_ref, &recorded.forgotten);
+            [Some(captured), ingested, forgotten].into_iter().flatten()
         });
         let reason = if output.iter().any(|outcome| matches!(outcome, Captured::Replayed { .. })) {
             Unchanged::AlreadyDone
@@ -277,6 +284,7 @@ fn record(crowd: &mut Crowd<'_>, subject: SubjectId, capture: &Capture) -> Resul
     } else {
         Cow::Borrowed(&capture.events)
     };
+    crowd.tell(subject, capture.receipt, &capture.policy, &news);
     let events = crowd.fold(subject, capture.receipt, &news, capture.evidence.as_ref())?;
     if capture.confirmation.is_some() {
         let news: Vec<_> =
@@ -285,8 +293,9 @@ fn record(crowd: &mut Crowd<'_>, subject: SubjectId, capture: &Capture) -> Resul
     } else {
         crowd.merge(subject, &capture.attributes, capture.observed_at, &capture.source)?;
     }
+    let forgotten = crowd.forget(subject, &capture.policy)?;
     let (ledger_ref, created) = crowd.reference(subject)?;
-    Ok(Recorded { subject, ledger_ref, created, receipt: capture.receipt, events, held_back: false })
+    Ok(Recorded { subject, ledger_ref, created, receipt: capture.receipt, events, held_back: false, forgotten })
 }
 
 fn sealed_confirmation<'a>(

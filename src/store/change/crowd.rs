@@ -17,6 +17,7 @@ use kernel::source::SourceId;
 use kernel::subject::SubjectId;
 use kernel::time::Timestamp;
 
+use super::aftermath::{Telling, insert_tellings};
 use crate::Backend;
 use crate::error::StoreError;
 use crate::statement::{Row, Statement, sql};
@@ -45,6 +46,8 @@ pub(super) struct Crowd<'c> {
     fresh: BTreeMap<SubjectId, LedgerRef>,
     members: BTreeMap<SubjectId, Member>,
     events: Vec<SealedEvent>,
+    /// Who is to be told of what was taken back.
+    pub(super) tellings: Vec<Telling>,
 }
 
 /// A person, locked and unwrapped.
@@ -91,6 +94,7 @@ impl<'c> Crowd<'c> {
             fresh: BTreeMap::new(),
             members: BTreeMap::new(),
             events: Vec::new(),
+            tellings: Vec::new(),
         }
     }
 
@@ -322,6 +326,24 @@ impl<'c> Crowd<'c> {
         Ok(())
     }
 
+    /// When the batch happens.
+    pub(super) const fn now(&self) -> Timestamp {
+        self.at
+    }
+
+    /// The standing and the record of somebody who is here.
+    pub(super) fn file_of(&self, id: SubjectId) -> Option<(&Standing, &[u8])> {
+        self.members.get(&id).map(|member| (&member.standing, member.record.as_slice()))
+    }
+
+    /// Puts another record in the place of somebody's.
+    pub(super) fn replace_record(&mut self, id: SubjectId, record: Vec<u8>) {
+        if let Some(member) = self.members.get_mut(&id) {
+            member.record = record;
+            member.merged = true;
+        }
+    }
+
     /// Writes everybody and everything.
     pub(super) async fn write(self, conn: &Conn<'_>) -> Result<(), StoreError> {
         let mut fresh = Vec::new();
@@ -349,7 +371,8 @@ impl<'c> Crowd<'c> {
         insert_subjects(conn, self.at, fresh).await?;
         update_records(conn, merged).await?;
         update_standings(conn, folded).await?;
-        insert_events(conn, self.events).await
+        insert_events(conn, self.events).await?;
+        insert_tellings(conn, self.at, self.tellings).await
     }
 
     /// Writes a batch of new persons, their events and the batch's ledger entries as one statement. Fails as a whole

@@ -122,6 +122,7 @@ impl Change for EraseSubject {
 pub(super) async fn forget(conn: &Conn<'_>, subject: SubjectId) -> Result<(), StoreError> {
     for statement in [
         "DELETE FROM consent_event WHERE subject_id = $1",
+        "DELETE FROM recipient_notice WHERE subject_id = $1",
         "DELETE FROM idempotency_key WHERE subject_id = $1",
         "DELETE FROM prompt WHERE subject_id = $1",
         "DELETE FROM confirmation WHERE subject_id = $1",

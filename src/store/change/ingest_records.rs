@@ -10,6 +10,7 @@ use kernel::consent::{ConsentEvent, EventKind};
 use kernel::entropy::Entropy;
 use kernel::id::{LedgerRef, ReceiptId};
 use kernel::ledger::{LedgerEntry, LedgerEvent};
+use kernel::policy::ValidPolicy;
 use kernel::purpose::Purpose;
 use kernel::regime::{Regime, RegimeSource};
 use kernel::seal::Keyring;
@@ -17,6 +18,7 @@ use kernel::source::SourceId;
 use kernel::subject::{Birth, SubjectId};
 use kernel::time::Timestamp;
 
+use super::aftermath::forgotten;
 use super::crowd::{Crowd, find_suppressed};
 use super::{Change, Identified, sealed};
 use crate::error::StoreError;
@@ -57,6 +59,8 @@ pub struct Ingest {
     pub regime: Option<Regime>,
     /// What the source knows of the person's birth.
     pub birth: Option<Birth>,
+    /// The policy by which attributes have no ground any more.
+    pub policy: Arc<ValidPolicy>,
 }
 
 impl fmt::Debug for Ingest {
@@ -78,6 +82,8 @@ pub enum Ingested {
         created: bool,
         /// The facts that became events, by code.
         events: Vec<(u8, Option<Purpose>)>,
+        /// The attributes that nothing permits to keep: what a person took back, a feed does not bring back.
+        forgotten: Vec<AttributeName>,
     },
     /// The person was erased and is suppressed. Nothing was stored.
     Suppressed,
@@ -129,8 +135,9 @@ impl Change for IngestRecords {
                 Ok(subject) => {
                     let events = crowd.fold(subject, record.receipt, &self.facts(record), None)?;
                     crowd.merge(subject, &record.attributes, record.observed_at, &record.source)?;
+                    let forgotten = crowd.forget(subject, &record.policy)?;
                     let (ledger_ref, created) = crowd.reference(subject)?;
-                    Ingested::Recorded { subject, ledger_ref, created, events }
+                    Ingested::Recorded { subject, ledger_ref, created, events, forgotten }
                 }
             });
         }
@@ -140,7 +147,9 @@ impl Change for IngestRecords {
 
     fn entries(&self, output: &Self::Output) -> Entries {
         let events = self.records.iter().zip(output).flat_map(|(record, outcome)| {
-            let Ingested::Recorded { ledger_ref, events, .. } = outcome else { return [None, None] };
+            let Ingested::Recorded { ledger_ref, events, forgotten: names, .. } = outcome else {
+                return [None, None, None];
+            };
             let ingested = LedgerEvent::RecordIngested {
                 subject: *ledger_ref,
                 source: record.source.clone(),
@@ -151,7 +160,7 @@ impl Change for IngestRecords {
                 receipt: record.receipt,
                 events: events.clone(),
             });
-            [Some(ingested), captured]
+            [Some(ingested), captured, forgotten(*ledger_ref, names)]
         });
         let entries = events.flatten().map(|event| LedgerEntry { at: self.at, event });
         Entries::each(entries, Unchanged::TurnedAway)

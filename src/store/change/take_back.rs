@@ -8,14 +8,17 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
+use kernel::attribute::AttributeName;
 use kernel::consent::ConsentEvent;
 use kernel::entropy::Entropy;
 use kernel::id::{LedgerRef, ReceiptId};
 use kernel::ledger::{LedgerEntry, LedgerEvent};
+use kernel::policy::ValidPolicy;
 use kernel::purpose::Purpose;
 use kernel::seal::Keyring;
 use kernel::time::Timestamp;
 
+use super::aftermath::forgotten;
 use super::capture_consents::CaptureSubject;
 use super::crowd::Crowd;
 use super::{Change, sealed};
@@ -30,6 +33,8 @@ pub struct TakeBack {
     pub statements: Vec<ConsentEvent>,
     /// The receipt it is given.
     pub receipt: ReceiptId,
+    /// The policy by which attributes lose their ground and others are told of it.
+    pub policy: Arc<ValidPolicy>,
     /// The keys in use.
     pub keyring: Arc<Keyring>,
     /// Where the key of a new person is drawn from.
@@ -53,6 +58,8 @@ pub enum TakenBack {
         ledger_ref: LedgerRef,
         /// The codes and purposes of the events that were added.
         events: Vec<(u8, Option<Purpose>)>,
+        /// The attributes that lost their ground and were forgotten.
+        forgotten: Vec<AttributeName>,
     },
     /// All of it was said before.
     Unchanged,
@@ -93,21 +100,25 @@ impl Change for TakeBack {
         if news.is_empty() {
             return Ok(TakenBack::Unchanged);
         }
+        crowd.tell(subject, self.receipt, &self.policy, &news);
         let events = crowd.fold(subject, self.receipt, &news, None)?;
+        let forgotten = crowd.forget(subject, &self.policy)?;
         let (ledger_ref, _) = crowd.reference(subject)?;
         crowd.write(conn).await?;
-        Ok(TakenBack::Recorded { ledger_ref, events })
+        Ok(TakenBack::Recorded { ledger_ref, events, forgotten })
     }
 
     fn entries(&self, output: &Self::Output) -> Entries {
         let reason = match output {
-            TakenBack::Recorded { ledger_ref, events } => {
+            TakenBack::Recorded { ledger_ref, events, forgotten: names } => {
                 let event = LedgerEvent::ConsentCaptured {
                     subject: *ledger_ref,
                     receipt: self.receipt,
                     events: events.clone(),
                 };
-                return Entries::one(LedgerEntry { at: self.at, event });
+                let all = [event].into_iter().chain(forgotten(*ledger_ref, names));
+                let entries = all.map(|event| LedgerEntry { at: self.at, event });
+                return Entries::each(entries, Unchanged::AlreadyDone);
             }
             TakenBack::Unchanged => Unchanged::AlreadyDone,
             TakenBack::NoSuchSubject => Unchanged::NoSuchSubject,

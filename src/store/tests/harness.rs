@@ -10,6 +10,8 @@ use kernel::entropy::Entropy;
 use kernel::id::{LedgerRef, ReceiptId, SubjectId};
 use kernel::identifier::{Fingerprint, Identifier};
 use kernel::notice::NoticeDigest;
+use kernel::policy::ValidPolicy;
+use kernel::policy::document::PolicySources;
 use kernel::seal::{KeySet, Keyring, SubjectKey};
 use kernel::time::Timestamp;
 use sqlx::Connection as _;
@@ -144,6 +146,7 @@ impl TestStore {
             observed_at: NOW,
             idempotency: None,
             confirmation: None,
+            policy: policy(),
         }
     }
 
@@ -215,6 +218,13 @@ pub(crate) async fn eventually<T>(question: impl AsyncFn() -> Option<T>) -> T {
     panic!("it did not come true within half a minute")
 }
 
+/// A policy of nothing: no attribute loses its ground by it, and nobody is told.
+pub(crate) fn policy() -> Arc<ValidPolicy> {
+    let documents = ["controllers.toml", "purposes.toml", "attributes.toml", "recipients.toml", "forms.toml"];
+    let sources: PolicySources = documents.into_iter().map(|path| (path, "")).collect();
+    Arc::new(ValidPolicy::from_sources(&sources).unwrap())
+}
+
 pub(crate) fn recorded(outcome: &Captured) -> Recorded {
     match outcome {
         Captured::Recorded(recorded) => recorded.clone(),
@@ -242,6 +252,7 @@ pub(crate) fn grant(millis: i64) -> ConsentEvent {
         controllers: vec!["shop".parse().unwrap()],
         valid_until: None,
         third_party: false,
+        product_family: None,
     });
     event
 }

@@ -9,7 +9,7 @@ use kernel::seal::SealedRecord;
 use kernel::subject::Birth;
 use store::change::{EraseSubject, Identified, Ingest, IngestRecords, Ingested};
 
-use crate::harness::{NOW, TestStore, attribute, grant, on_both};
+use crate::harness::{NOW, TestStore, attribute, grant, on_both, policy};
 
 fn record(db: &TestStore, who: Identified, attributes: &[(&str, &str)]) -> Ingest {
     Ingest {
@@ -23,6 +23,7 @@ fn record(db: &TestStore, who: Identified, attributes: &[(&str, &str)]) -> Inges
         observed_at: NOW,
         regime: None,
         birth: None,
+        policy: policy(),
     }
 }
 

@@ -209,6 +209,8 @@ pub enum ChoiceKindBody {
     Refuse,
     /// No longer.
     Withdraw,
+    /// Not on a basis that needs no consent either (GDPR Art. 21(1)).
+    Object,
 }
 
 /// What a person asks for as a whole.
@@ -222,6 +224,8 @@ pub enum RequestBody {
     OptOutSaleShare,
     /// Limit the use of sensitive information (CCPA 1798.121).
     LimitSensitive,
+    /// Opt out of decisions by computer alone (11 CCR §7221).
+    OptOutAutomatedDecisions,
     /// Take every consent back.
     WithdrawAll,
 }
@@ -302,6 +306,7 @@ impl ChoiceBody {
             ChoiceKindBody::Give => ChoiceKind::Give,
             ChoiceKindBody::Refuse => ChoiceKind::Refuse,
             ChoiceKindBody::Withdraw => ChoiceKind::Withdraw,
+            ChoiceKindBody::Object => ChoiceKind::Object,
         };
         let misplaced = |member: &str| Problem::fault(format!("/choices/{at}/{member}"), Code::InvalidField);
         let step = match (self.step, self.of) {
@@ -322,6 +327,7 @@ impl From<RequestBody> for PersonRequest {
             RequestBody::ObjectDirectMarketing => Self::ObjectDirectMarketing,
             RequestBody::OptOutSaleShare => Self::OptOutSaleShare,
             RequestBody::LimitSensitive => Self::LimitSensitive,
+            RequestBody::OptOutAutomatedDecisions => Self::OptOutAutomatedDecisions,
             RequestBody::WithdrawAll => Self::WithdrawAll,
         }
     }

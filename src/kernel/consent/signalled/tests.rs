@@ -144,6 +144,7 @@ fn history() -> impl Strategy<Value = (Standing, Vec<u8>)> {
                         controllers: vec!["shop".parse().unwrap()],
                         valid_until: None,
                         third_party: false,
+                        product_family: None,
                     });
                     standing.apply(&grant);
                 }

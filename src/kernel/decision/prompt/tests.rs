@@ -43,6 +43,7 @@ impl Told {
             controllers: vec!["example_shop".parse().unwrap(), "example_ads".parse().unwrap()],
             valid_until: None,
             third_party: false,
+            product_family: None,
         });
         let purpose = purpose.map(|purpose| purpose.parse().unwrap());
         self.0.push(ConsentEvent { grant, ..ConsentEvent::new(kind, purpose, at(on), at(on)) });

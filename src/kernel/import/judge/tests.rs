@@ -26,6 +26,7 @@ fn grant(assurance: Assurance, third_party: bool) -> Grant {
         controllers: Vec::new(),
         valid_until: None,
         third_party,
+        product_family: None,
     }
 }
 

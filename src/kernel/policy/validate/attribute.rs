@@ -14,6 +14,10 @@ use super::{Check, declared, vocabulary};
 use crate::attribute::{AttributeName, AttributeType, Measure, SensitiveTag, ServedForm};
 use crate::purpose::Purpose;
 
+/// Words of attributes that would tell who used a right.
+const RIGHTS_WORDS: [&str; 8] =
+    ["opt_out", "opted_out", "optout", "objected", "objection", "unsubscribed", "withdrew", "do_not_sell"];
+
 type Rules = BTreeMap<AttributeName, Arc<AttributeRule>>;
 
 const SEG_02: &str = " (an attribute declares its type or input, purposes, category, retention, tag and k)";
@@ -73,7 +77,12 @@ impl Check<'_> {
         {
             self.fault(place.at(&k.span()), "value", "k is counted from 1");
         }
+        let model = self.model(place, document, input);
         let name = document.name.as_ref()?.get_ref().clone();
+        if RIGHTS_WORDS.iter().any(|word| name.as_str().contains(word)) {
+            let message = "whether somebody used a right is no attribute: it would invite retaliation (Cal. Civ. Code 1798.125)";
+            self.fault(place, "sta_39", message);
+        }
         let rule = AttributeRule {
             stored,
             input: document.input.as_ref().map_or_else(|| name.clone(), |input| input.get_ref().clone()),
@@ -86,6 +95,7 @@ impl Check<'_> {
             tag: tag?,
             purposes: listed?,
             k: *k?.get_ref(),
+            model,
         };
         if let Some(input) = input {
             self.inherit(table, &rule, input);
@@ -95,6 +105,23 @@ impl Check<'_> {
         }
         self.sensitive_words(table, &rule);
         Some(rule)
+    }
+
+    /// ADM-05: a predicted value is not registered without what the person is told of its model.
+    fn model(
+        &mut self,
+        place: Place<'_>,
+        document: &AttributeDocument,
+        input: Option<&AttributeRule>,
+    ) -> Option<String> {
+        if document.predictive && document.model.is_none() {
+            let message = "`model` is missing: what predicts a value must be explained (GDPR Art. 15(1)(h))";
+            self.fault(place, "adm_05", message);
+        }
+        if document.model.is_some() {
+            return self.paragraph(place, &document.model, "model");
+        }
+        input.and_then(|input| input.model.clone())
     }
 
     /// The stored attribute that a derived one is computed from.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use toml::Spanned;
 
 use super::super::document::{DefaultState, FormDocument, Place, Table};
-use super::super::{AttributeRule, FormRule, NoticeText, PurposeRule};
+use super::super::{AttributeRule, Audience, FormRule, NoticeText, PurposeRule};
 use super::{Check, declared};
 use crate::attribute::AttributeName;
 use crate::consent::{Assurance, Presentation};
@@ -35,6 +35,7 @@ impl Check<'_> {
             let texts = current_texts(table, notices);
             self.fields(table, attributes, &texts);
             self.explained(table, &texts);
+            self.child_friendly(table, &texts);
             if let (Some(id), Some(rule)) = (id, rule) {
                 self.sufficient(table, &rule, purposes);
                 self.readable(table, &rule, (purposes, attributes), &texts);
@@ -77,6 +78,7 @@ impl Check<'_> {
             purposes: purposes?,
             notice: notice?.get_ref().clone(),
             origins: document.origins.iter().map(|origin| origin.get_ref().clone()).collect(),
+            audience: document.audience,
             double_opt_in: document.double_opt_in,
             assurance,
             default_regime: document.default_regime,
@@ -128,6 +130,24 @@ impl Check<'_> {
                 let message = format!("the form's notice explains no purpose of `{}`", field.get_ref());
                 self.fault(place, "form_field", message);
             }
+        }
+    }
+
+    /// NOT-03, CAP-09: a form for children speaks to them, and knows their age.
+    fn child_friendly(&mut self, table: &Table<'_, FormDocument>, texts: &[&NoticeText]) {
+        if table.document.audience != Audience::Child {
+            return;
+        }
+        for text in texts.iter().filter(|text| text.child.is_none()) {
+            let message =
+                format!("the notice `{}` has no `child` layer in `{}` (GDPR Art. 12(1))", text.id, text.locale);
+            self.fault(table.place, "not_03", message);
+        }
+        let asks_birth =
+            |field: &Spanned<AttributeName>| matches!(field.get_ref().as_str(), "birth_date" | "birth_year");
+        if !table.document.fields.iter().flatten().any(asks_birth) {
+            let message = "a form for children has the field `birth_date` or `birth_year` (GDPR Art. 8)";
+            self.fault(table.place, "cap_09", message);
         }
     }
 

@@ -80,6 +80,9 @@ impl Check<'_> {
                 locale,
                 digest,
                 text: rendered,
+                child: layer(&text.get_ref().child),
+                short: layer(&text.get_ref().short),
+                objection: layer(&text.get_ref().objection_notice),
                 controllers: plain(document.controllers.as_deref()),
                 purposes: plain(document.purposes.as_deref()),
                 recipients: plain(document.recipients.as_deref()),
@@ -121,7 +124,8 @@ impl Check<'_> {
         None
     }
 
-    /// The text that is shown: the title and the twelve slots in this order, parted by empty lines.
+    /// The text that is shown, parted by empty lines: the title, the layers for children and for the hasty where there
+    /// are such, the twelve slots in this order, and apart from them, at the end, the right to object.
     fn text(&mut self, place: Place<'_>, document: &TextDocument) -> Option<String> {
         let title = self.line(place, &document.title, "title");
         let slots = [
@@ -139,10 +143,22 @@ impl Check<'_> {
             ("automated_decisions", &document.automated_decisions, "cap_06"),
         ];
         let slots = slots.map(|(key, value, code)| self.slot(place, key, value, code));
+        let layers = [
+            ("child", &document.child),
+            ("short", &document.short),
+            ("objection_notice", &document.objection_notice),
+        ];
+        let [child, short, objection] = layers.map(|(key, value)| match value {
+            Some(_) => self.slot(place, key, value, "notice_text").map(Some),
+            None => Some(None),
+        });
         let mut text = title?.trim().to_owned();
-        for slot in slots {
-            text.push_str("\n\n");
-            text.push_str(slot?.trim());
+        let slots = slots.into_iter().map(|slot| slot.map(Some));
+        for part in [child, short].into_iter().chain(slots).chain([objection]) {
+            if let Some(part) = part? {
+                text.push_str("\n\n");
+                text.push_str(part.trim());
+            }
         }
         Some(text)
     }
@@ -171,6 +187,11 @@ impl Check<'_> {
         }
         Some(text)
     }
+}
+
+/// A layer as it stands in the text.
+fn layer(value: &Placed<String>) -> Option<String> {
+    value.as_ref().map(|text| text.get_ref().trim().to_owned())
 }
 
 fn plain<T: Clone>(names: Option<&[Spanned<T>]>) -> Vec<T> {

@@ -28,6 +28,7 @@ direct_marketing = true
 fideslang = "marketing.communications.email"
 dpv = "DirectMarketing"
 bases = ["consent", "soft_opt_in"]
+product_families = ["shoes"]
 [purpose.mode]
 EU_GDPR = "opt_in_or_soft"
 UK_GDPR = "opt_in"
@@ -45,6 +46,8 @@ reask_after = "P12M"
 sale_or_share = true
 fideslang = "third_party_sharing"
 dpv = "SellDataToThirdParties"
+risk_assessment_ref = "RA-1"
+risk_assessment_review = 2028-01-01
 mode = { EU_GDPR = "opt_in", UK_GDPR = "opt_in", US_CA = "opt_out", US_OTHER = "opt_out", CA_CASL = "opt_in", UNKNOWN = "opt_in" }
 "#;
 
@@ -364,9 +367,9 @@ fn not_10_a_changed_purpose_says_what_its_change_is() {
     let recorded = "kind = \"compatible\"\ncompatibility_record = \"CT-7\"\n";
     assert_eq!(versions(with(recorded).unwrap()), (2, 1));
     for (lines, line) in [
-        ("kind = \"compatible\"\n", 20),
-        ("", 20),
-        ("kind = \"breaking\"\n[[purpose.change]]\nversion = 3\nsummary = \"x\"\nkind = \"breaking\"\n", 25),
+        ("kind = \"compatible\"\n", 21),
+        ("", 21),
+        ("kind = \"breaking\"\n[[purpose.change]]\nversion = 3\nsummary = \"x\"\nkind = \"breaking\"\n", 26),
     ] {
         let found = with(lines).unwrap_err();
         assert_eq!(found.iter().map(|f| (f.code, f.line)).collect::<Vec<_>>(), [("not_10", line)], "{found:#?}");
@@ -787,4 +790,100 @@ fn an_assurance_is_one_for_all_or_one_for_each_regime() {
     }
     // No regime takes what the form gives.
     assert!(with("\"confirmed_mailbox\"").unwrap_err().iter().any(|fault| fault.code == "assurance"));
+}
+
+#[test]
+fn not_03_a_form_for_children_speaks_to_them_and_knows_their_age() {
+    let for_children = |notice: &str, fields: &str| {
+        let documents = DOCUMENTS.map(|(path, text)| match path {
+            "forms.toml" => {
+                let text = text.replace("presentation", "audience = \"child\"\npresentation");
+                (path, text.replace("[\"email\"]", fields))
+            }
+            "notices/newsletter-1.toml" => (path, format!("{text}{notice}")),
+            _ => (path, text.to_owned()),
+        });
+        let found = ValidPolicy::from_sources(&documents.into_iter().collect()).err().unwrap_or_default();
+        found.into_iter().map(|fault| fault.code).collect::<Vec<_>>()
+    };
+    let (layer, fields) =
+        ("child = \"We write to you about toys. You can say stop.\"\n", "[\"email\", \"birth_date\"]");
+    assert_eq!(for_children("", fields), ["not_03"]);
+    assert_eq!(for_children("child = \" \"\n", fields).first(), Some(&"notice_text"));
+    assert_eq!(for_children(layer, "[\"email\"]"), ["cap_09"]);
+    assert_eq!(for_children(layer, fields), [""; 0]);
+}
+
+#[test]
+fn not_04_the_right_to_object_stands_apart_at_the_end_of_the_text() {
+    let notice = "short = \"In short: offers.\"\nobjection_notice = \"You may object at any time.\"\n";
+    let to = format!("title = \"Newsletter\"\n{notice}");
+    let sources = edited("notices/newsletter-1.toml", "title = \"Newsletter\"\n", &to);
+    let policy = ValidPolicy::from_sources(&sources).unwrap();
+    let text = policy.notices().next().unwrap();
+    assert!(text.text.starts_with("Newsletter\n\nIn short: offers.\n\nShop GmbH\n\n"), "{}", text.text);
+    assert!(text.text.ends_with("\n\nYou may object at any time."), "{}", text.text);
+    assert_eq!(text.objection.as_deref(), Some("You may object at any time."));
+    let without = valid();
+    assert_ne!(without.notices().next().unwrap().digest, text.digest, "the digest covers every layer");
+}
+
+/// The faults of the purpose of offers with further keys.
+fn faults_of_offers(keys: &str) -> Vec<&'static str> {
+    let to = format!("dpv = \"DirectMarketing\"\n{keys}");
+    faults("purposes.toml", "dpv = \"DirectMarketing\"\n", &to).into_iter().map(|fault| fault.code).collect()
+}
+
+#[test]
+fn adm_07_and_08_what_is_risky_is_assessed_before_it_begins() {
+    let risk = "risk_assessment_ref = \"RA-1\"\n";
+    let with = |from: &str, to: &str| {
+        faults("purposes.toml", from, to).into_iter().map(|fault| fault.code).collect::<Vec<_>>()
+    };
+    assert_eq!(with(risk, ""), ["adm_07"], "a sale");
+    assert_eq!(with("risk_assessment_review = 2028-01-01\n", ""), ["adm_07"]);
+    assert_eq!(with("2028-01-01", "2028-01-01T00:00:00Z"), ["value"]);
+    assert_eq!(faults_of_offers("needs_dpia = true\n"), ["adm_08"]);
+    assert_eq!(faults_of_offers("needs_dpia = true\ndpia_ref = \"D\"\n"), ["adm_08"]);
+    assert_eq!(faults_of_offers("needs_dpia = true\ndpia_ref = \"D\"\ndpia_review = 2027-01-01\n"), [""; 0]);
+    assert_eq!(faults_of_offers("dpia_ref = \"D\"\n"), ["assessment"]);
+    let due = |day: &str| {
+        let due = valid().reviews_due(day.parse().unwrap());
+        due.iter().map(|review| (review.purpose.to_string(), review.kind)).collect::<Vec<_>>()
+    };
+    assert_eq!(due("2027-12-31"), []);
+    assert_eq!(due("2028-01-01"), [("sharing".to_owned(), "risk_assessment")]);
+}
+
+#[test]
+fn adm_05_a_predicted_value_explains_its_model() {
+    let to = |keys: &str| format!("k = 10\n{keys}");
+    let found = |keys: &str| {
+        faults("attributes.toml", "k = 10\n", &to(keys)).into_iter().map(|f| f.code).collect::<Vec<_>>()
+    };
+    assert_eq!(found("predictive = true\n"), ["adm_05"]);
+    assert_eq!(found("predictive = true\nmodel = \"A sum of orders.\"\n"), [""; 0]);
+    assert_eq!(found("predictive = true\nmodel = \" \"\n"), ["value"]);
+}
+
+#[test]
+fn adm_01_and_10_what_significant_decisions_and_political_advertising_rest_on() {
+    let assessed = "risk_assessment_ref = \"R\"\nrisk_assessment_review = 2028-01-01\ndpia_ref = \"D\"\ndpia_review = 2028-01-01\n";
+    let significant = format!("significant_effect = true\n{assessed}");
+    assert_eq!(faults_of_offers(&significant), ["adm_01"]);
+    assert_eq!(faults_of_offers(&format!("{significant}human_review = \"By telephone.\"\n")), [""; 0]);
+    assert_eq!(faults_of_offers("significant_effect = true\nhuman_review = \"x\"\n"), ["adm_07", "adm_08"]);
+    assert_eq!(faults_of_offers("political = true\n"), ["adm_10"]);
+    assert_eq!(faults_of_offers("minimum_age = 0\n"), ["value"]);
+}
+
+#[test]
+fn sta_39_the_use_of_a_right_is_no_attribute() {
+    let found = faults("attributes.toml", "name = \"topic\"", "name = \"has_opted_out\"");
+    assert!(found.iter().any(|fault| fault.code == "sta_39"), "{found:#?}");
+}
+
+#[test]
+fn sta_10_a_soft_opt_in_says_for_which_products_it_is_good() {
+    one_fault("purposes.toml", "product_families = [\"shoes\"]\n", "", "sta_10", "[purpose.mode]");
 }

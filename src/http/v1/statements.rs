@@ -1,0 +1,3 @@
+//! What sources state of persons: bases, authorisations, acts.
+
+pub mod record;
