@@ -8,6 +8,7 @@ on_both!(
     res_01_a_restriction_has_one_of_four_grounds,
     res_02_while_restricted_nothing_is_served_and_the_person_gets_a_copy,
     res_04_nobody_is_freed_without_being_told_before,
+    res_05_who_received_data_is_told_and_nobody_else,
     res_06_consents_given_and_taken_meanwhile_count_afterwards,
     obj_02_while_an_objection_is_weighed_nothing_is_served,
     restricting_nobody_is_on_record,
@@ -88,6 +89,29 @@ async fn res_04_nobody_is_freed_without_being_told_before(backend: Backend) {
     lift(&now.to_string()).await.expect(201);
     assert!(mailer.may_know(&anna).await);
     officer.lifts(&anna).await.expect_problem(409, "not_restricted");
+}
+
+async fn res_05_who_received_data_is_told_and_nobody_else(backend: Backend) {
+    let gateway = TestGateway::start(backend).await;
+    let (anna, berta, officer) = (gateway.person("anna"), gateway.person("berta"), gateway.officer().await);
+    for person in [&anna, &berta] {
+        person.gives(&["email_marketing", "profiling_segmentation", "share_third_party"]).await;
+    }
+    // The engine got both, the sender only Berta, the network nobody.
+    assert_eq!(gateway.segmentation().await.knows().await.len(), 2);
+    assert!(gateway.mailer().await.may_know(&berta).await);
+    officer.restricts(&anna, "accuracy_contested").await.expect(201);
+    let told = async || {
+        let notices = officer.copy(&anna).await["withdrawal_notices"].as_array().unwrap().clone();
+        let part = |notice: &serde_json::Value, key: &str| notice[key].as_str().unwrap().to_owned();
+        notices.iter().map(|notice| (part(notice, "purpose"), part(notice, "name"))).collect::<Vec<_>>()
+    };
+    let engine = ("profiling_segmentation".to_owned(), "segmentation".to_owned());
+    assert_eq!(told().await, [engine.clone()]);
+    assert!(officer.copy(&berta).await["withdrawal_notices"].as_array().unwrap().is_empty());
+    // They are told of the end as well.
+    officer.lifts(&anna).await.expect(201);
+    assert_eq!(told().await, [engine.clone(), engine]);
 }
 
 async fn res_06_consents_given_and_taken_meanwhile_count_afterwards(backend: Backend) {

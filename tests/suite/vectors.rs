@@ -6,11 +6,11 @@
 
 use consentry::assets::shipped_policy;
 use kernel::policy::document::PolicySources;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::double_opt_in;
 use crate::harness::mailbox::MailServer;
-use crate::harness::{Backend, Line, Person, TestGateway, policy_with};
+use crate::harness::{Answer, Backend, Line, Person, TestGateway, policy_with};
 
 on_both!(
     v01_nothing_given_is_no_consent,
@@ -23,9 +23,12 @@ on_both!(
     v09_a_breaking_version_asks_anew,
     v10_an_end_that_passed_is_an_end,
     v11_a_restriction_stops_everything,
+    v13_a_soft_opt_in_covers_own_products_alone,
+    v14_an_objection_ends_a_soft_opt_in_and_profiling,
     v15_an_objection_ends_a_consent_to_marketing,
     v19_an_ordinary_consent_opens_no_health_data,
     v20_a_german_of_15_does_not_consent_alone,
+    v21_a_parent_authorises_a_german_of_15,
     v22_a_consent_that_names_one_controller_is_none_for_another,
     v24_an_adult_californian_is_shared,
     v25_the_signal_ends_sharing_and_leaves_emails,
@@ -36,6 +39,7 @@ on_both!(
     v36_under_two_laws_both_must_permit,
     v37_an_unknown_law_is_the_strictest,
     v40_withdrawing_an_unknown_purpose_changes_nothing_and_is_on_record,
+    v41_a_refusal_is_not_replaced_by_another_basis,
 );
 
 /// What happens to a person, in order.
@@ -158,6 +162,25 @@ async fn perform(gateway: &TestGateway, person: &Person<'_>, act: &Act) {
     }
 }
 
+/// A source reports what happened elsewhere.
+async fn reports(person: &Person<'_>, event: &str, more: Value) -> Answer {
+    person.at.later();
+    let mut report = json!({ "subject": { "email": person.email }, "statement": event });
+    for (member, value) in more.as_object().unwrap() {
+        report[member] = value.clone();
+    }
+    person.at.shop().await.client.post("/v1/statements", &report).await
+}
+
+/// A sale of a family of products, with everything that a soft opt-in needs.
+async fn buys(person: &Person<'_>, family: &str) {
+    let sale = json!({
+        "purpose": EMAIL, "region": "DE", "notice": person.at.notice("checkout", "en"), "sale_ref": "2026-10042",
+        "product_family": family, "objection_offered_at_collection": true,
+    });
+    reports(person, "soft_opt_in", sale).await.expect(201);
+}
+
 /// Reads the mail that waits, and presses its button.
 async fn confirm(gateway: &TestGateway, server: &MailServer) {
     gateway.deliver().await;
@@ -262,6 +285,24 @@ async fn v11_a_restriction_stops_everything(backend: Backend) {
     expect(&gateway, &everybody.map(|(recipient, purpose)| (recipient, purpose, None))).await;
 }
 
+async fn v13_a_soft_opt_in_covers_own_products_alone(backend: Backend) {
+    for (family, refusal) in [("clothing", None), ("partner_insurance", Some("no_consent"))] {
+        let gateway = TestGateway::start(backend).await;
+        buys(&gateway.person("someone"), family).await;
+        expect(&gateway, &[("mailer", EMAIL, refusal)]).await;
+    }
+}
+
+async fn v14_an_objection_ends_a_soft_opt_in_and_profiling(backend: Backend) {
+    let gateway = TestGateway::start(backend).await;
+    let person = gateway.person("someone");
+    buys(&person, "clothing").await;
+    perform(&gateway, &person, &Gives(PROFILING)).await;
+    expect(&gateway, &[("mailer", EMAIL, None), ("segmentation", PROFILING, None)]).await;
+    perform(&gateway, &person, &Asks("object_direct_marketing")).await;
+    expect(&gateway, &[("mailer", EMAIL, Some("objected")), ("segmentation", PROFILING, Some("objected"))]).await;
+}
+
 async fn v15_an_objection_ends_a_consent_to_marketing(backend: Backend) {
     let acts = [Gives(EMAIL), Gives(PROFILING), Asks("object_direct_marketing")];
     let expected = [
@@ -279,6 +320,17 @@ async fn v19_an_ordinary_consent_opens_no_health_data(backend: Backend) {
 async fn v20_a_german_of_15_does_not_consent_alone(backend: Backend) {
     let acts = [Born("2011-01-31"), Gives(EMAIL)];
     vector(backend, EU, &acts, &[("mailer", EMAIL, Some("minor")), ("mailer", ORDERS, None)]).await;
+}
+
+async fn v21_a_parent_authorises_a_german_of_15(backend: Backend) {
+    let gateway = TestGateway::start(backend).await;
+    let person = gateway.person("someone");
+    perform(&gateway, &person, &Born("2011-01-31")).await;
+    let word = json!({ "purpose": EMAIL, "method": "signed_form" });
+    reports(&person, "parent_authorised", word).await.expect(201);
+    expect(&gateway, &[("mailer", EMAIL, Some("no_consent"))]).await;
+    perform(&gateway, &person, &Gives(EMAIL)).await;
+    expect(&gateway, &[("mailer", EMAIL, None)]).await;
 }
 
 async fn v22_a_consent_that_names_one_controller_is_none_for_another(backend: Backend) {
@@ -320,6 +372,9 @@ async fn v32_below_16_only_the_own_opt_in_counts(backend: Backend) {
     let person = gateway.person("someone").of_region(CALIFORNIA);
     perform(&gateway, &person, &Born("2011-01-31")).await;
     expect(&gateway, &[("adnetwork", SHARE, Some("minor"))]).await;
+    let word = json!({ "purpose": SHARE, "method": "signed_form" });
+    reports(&person, "parent_authorised", word).await.expect(201);
+    expect(&gateway, &[("adnetwork", SHARE, Some("minor"))]).await;
     let first = person.opts_in(SHARE, None, false).await.expect(201).json();
     expect(&gateway, &[("adnetwork", SHARE, Some("minor"))]).await;
     person.opts_in(SHARE, Some(&first["receipt"]), false).await.expect(201);
@@ -354,4 +409,21 @@ async fn v40_withdrawing_an_unknown_purpose_changes_nothing_and_is_on_record(bac
     assert_eq!(gateway.database().stored().await, before);
     assert_eq!(gateway.expect_sound_ledger().await.entries, entries + 1);
     assert!(mailer.may_know(&anna).await);
+}
+
+async fn v41_a_refusal_is_not_replaced_by_another_basis(backend: Backend) {
+    let gateway = TestGateway::start(backend).await;
+    let person = gateway.person("someone");
+    person.refuses(&[PROFILING]).await;
+    let (stored, entries) = (gateway.database().stored().await, gateway.expect_sound_ledger().await.entries);
+    reports(&person, "legitimate_interest", json!({ "purpose": PROFILING }))
+        .await
+        .expect_problem(409, "legal_basis_fixed");
+    assert_eq!(gateway.database().stored().await, stored);
+    assert_eq!(
+        gateway.expect_sound_ledger().await.entries,
+        entries + 2,
+        "the source was registered, and was refused"
+    );
+    expect(&gateway, &[("segmentation", PROFILING, Some("refused"))]).await;
 }

@@ -95,7 +95,7 @@ impl Gateway {
         Ok(Opened { standing, copy, events })
     }
 
-    async fn disclosures_of(&self, ordinal: u64) -> Result<Vec<DisclosureRow>, StoreError> {
+    pub(super) async fn disclosures_of(&self, ordinal: u64) -> Result<Vec<DisclosureRow>, StoreError> {
         let (mut rows, mut after) = (Vec::new(), None);
         loop {
             let page = self.inner.store.disclosures_of(ordinal, after, DISCLOSURES).await?;

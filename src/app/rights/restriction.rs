@@ -1,8 +1,12 @@
 //! Restriction of the processing (GDPR Art. 18): stored and nothing else, until it is lifted. What the person consented to
 //! stays as it is, and counts again afterwards.
 
+use std::collections::BTreeSet;
+
 use kernel::consent::RestrictionGround;
-use kernel::id::ReceiptId;
+use kernel::id::{ReceiptId, SubjectId};
+use kernel::purpose::Purpose;
+use kernel::recipient::RecipientId;
 use kernel::time::Timestamp;
 use store::StoreError;
 use store::change::{CompleteRightsRequest, RestrictSubject, RightsOutcome};
@@ -32,6 +36,14 @@ impl Gateway {
         }
     }
 
+    /// Who received data of a person, for which purpose.
+    async fn recipients_of(&self, subject: SubjectId) -> Result<Vec<(Purpose, RecipientId)>, StoreError> {
+        let Some(row) = self.inner.store.rows_by_ids(&[subject]).await?.pop() else { return Ok(Vec::new()) };
+        let disclosures = self.disclosures_of(row.ordinal).await?;
+        let told: BTreeSet<_> = disclosures.into_iter().map(|row| (row.purpose, row.recipient)).collect();
+        Ok(told.into_iter().collect())
+    }
+
     /// Restricts on a ground, or lifts.
     pub(super) async fn restrict(
         &self,
@@ -41,6 +53,7 @@ impl Gateway {
         let Some(subject) = opening.held else { return self.hold_nothing(opening).await };
         let restrict = RestrictSubject {
             subject,
+            told: self.recipients_of(subject).await?,
             lifted: ground.is_none(),
             receipt: ReceiptId::generate(&*self.inner.entropy),
             keyring: std::sync::Arc::clone(&self.inner.keyring),

@@ -8,6 +8,7 @@ use kernel::id::{LedgerRef, ReceiptId};
 use kernel::ledger::LedgerEvent;
 use kernel::policy::ValidPolicy;
 use kernel::purpose::Purpose;
+use kernel::recipient::RecipientId;
 use kernel::seal::{SealedRecord, thin_record};
 use kernel::subject::SubjectId;
 use kernel::time::Timestamp;
@@ -41,6 +42,16 @@ impl Crowd<'_> {
             .map(|(purpose, concerned)| Telling { subject: id, receipt, purpose, concerned })
             .collect();
         self.tellings.extend(told);
+    }
+
+    /// Puts down recipients of a person's data, for each purpose (GDPR Art. 19).
+    pub(super) fn tell_recipients(&mut self, id: SubjectId, receipt: ReceiptId, told: &[(Purpose, RecipientId)]) {
+        self.tellings.extend(told.iter().map(|(purpose, recipient)| Telling {
+            subject: id,
+            receipt,
+            purpose: purpose.clone(),
+            concerned: Concerned::Recipient(recipient.clone()),
+        }));
     }
 
     /// Forgets what nothing permits to keep, after the events were folded and the attributes merged.

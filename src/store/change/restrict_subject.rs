@@ -10,6 +10,7 @@ use kernel::entropy::Entropy;
 use kernel::id::{LedgerRef, ReceiptId};
 use kernel::ledger::{LedgerEntry, LedgerEvent};
 use kernel::purpose::Purpose;
+use kernel::recipient::RecipientId;
 use kernel::seal::Keyring;
 use kernel::subject::SubjectId;
 use kernel::time::Timestamp;
@@ -25,6 +26,8 @@ pub struct RestrictSubject {
     pub subject: SubjectId,
     /// Whether it is the end.
     pub lifted: bool,
+    /// Who received what of the person for which purpose, and is to be told (GDPR Art. 19).
+    pub told: Vec<(Purpose, RecipientId)>,
     /// The receipt of the event.
     pub receipt: ReceiptId,
     /// The keys in use.
@@ -65,6 +68,7 @@ impl Change for RestrictSubject {
         let kind = if self.lifted { EventKind::RestrictionLifted } else { EventKind::Restricted };
         let event = ConsentEvent::new(kind, None, self.at, self.at);
         let events = crowd.fold(self.subject, self.receipt, &[event], None)?;
+        crowd.tell_recipients(self.subject, self.receipt, &self.told);
         let (ledger_ref, _) = crowd.reference(self.subject)?;
         crowd.write(conn).await?;
         Ok(Restriction { ledger_ref, events })
