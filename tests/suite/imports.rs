@@ -238,6 +238,19 @@ async fn eml_10_a_spelling_variant_does_not_defeat_suppression(backend: Backend)
         let preview = importer.previews("", file).await;
         assert_eq!(preview["preview"]["suppressed"]["by_reason"], json!({ "erased": 1 }), "{spelling}");
     }
+    // Nor does leaving the tag out, or adding one.
+    let file = format!("email,captured_at,first_name\n{MARK}.a.b@example.org,2026-11-22T12:00:00Z,{MARK}\n");
+    let preview = importer.previews("", file).await;
+    assert_eq!(preview["preview"]["suppressed"]["total"], 1, "{preview}");
+    let berta = gateway.person("berta");
+    berta.gives(&["email_marketing"]).await;
+    officer.erases(&berta).await;
+    let tagged = berta.email.replace('@', "+shop@");
+    let file = format!("email,captured_at,first_name\n{tagged},2026-11-22T12:00:00Z,{MARK}\n");
+    let preview = importer.previews("", file).await;
+    assert_eq!(preview["preview"]["suppressed"]["by_reason"], json!({ "erased": 1 }));
+    importer.applies(&preview).await;
+    assert!(!officer.holds(&berta.spelled(&tagged)).await);
 }
 
 async fn what_the_person_said_here_is_never_overridden(backend: Backend) {

@@ -286,11 +286,14 @@ impl RowReader<'_> {
             said.attributes.retain(|(name, _)| *name != rule.name);
             said.attributes.push((rule.name.clone(), Value::Text(email.expose().to_owned())));
         }
+        // EML-10: where the policy takes a plus-tag for the same mailbox, so does the check of who is suppressed.
+        let mailbox = said.email.as_ref().filter(|_| self.policy.suppresses_plus_tags());
+        let mailbox = mailbox.and_then(Identifier::without_plus_tag);
         let print = |identifier: Option<&Identifier>| identifier.map(|one| self.keyring.fingerprint(one));
         ReadRow::Row(StagedRow {
             email: print(said.email.as_ref()),
             customer_id: print(said.customer_id.as_ref()),
-            variants: Vec::new(),
+            variants: print(mailbox.as_ref()).into_iter().collect(),
             captured_at,
             regime: said.regime.map(|(regime, _)| regime),
             regime_source: said.regime.map(|(_, source)| source),

@@ -10,6 +10,7 @@ mod erase;
 mod harness;
 mod horizon;
 mod idempotency;
+mod import;
 mod ingest;
 mod ledger;
 mod read;
