@@ -8,6 +8,7 @@ mod m20261122_000002_policies;
 mod m20261122_000003_ledger;
 mod m20261122_000004_disclosures_and_rights;
 mod m20261122_000005_clients_and_jobs;
+mod m20261122_000011_acts;
 
 pub use sea_orm_migration::prelude::MigratorTrait;
 
@@ -26,6 +27,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000003_ledger::Migration),
             Box::new(m20261122_000004_disclosures_and_rights::Migration),
             Box::new(m20261122_000005_clients_and_jobs::Migration),
+            Box::new(m20261122_000011_acts::Migration),
         ]
     }
 }

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use kernel::consent::{ConsentEvent, EventKind, Evidence, GrantStanding, Standing};
 use kernel::decision::permit_access;
 use kernel::disclosure::PersonalCopy;
-use kernel::id::SubjectId;
+use kernel::id::{ReceiptId, SubjectId};
+use kernel::notice::NoticeDigest;
 use kernel::policy::{PurposeRule, ValidPolicy};
 use kernel::seal::SubjectKey;
 use kernel::time::Timestamp;
 use serde_json::{Value as Json, json};
 use store::StoreError;
-use store::query::{DisclosureRow, EventRow, SubjectRow};
+use store::query::{ActRow, DisclosureRow, SubjectRow};
 
 use crate::gateway::Gateway;
 use crate::plain;
@@ -32,10 +33,10 @@ impl Gateway {
     ) -> Result<Option<Json>, StoreError> {
         let store = &self.inner.store;
         let Some(row) = store.rows_by_ids(&[subject]).await?.pop() else { return Ok(None) };
-        let events = store.consent_events(subject).await?;
+        let acts = store.consent_acts(subject).await?;
         let identifiers = store.fingerprints_of(subject).await?;
         let disclosures = self.disclosures_of(row.ordinal).await?;
-        let opened = self.open_rows(&row, &events, at)?;
+        let opened = self.open_rows(&row, &acts, at)?;
         let notices = self.notices_of(&opened.events).await?;
         let policy = self.policy();
         let sources: BTreeSet<String> = opened
@@ -52,8 +53,8 @@ impl Gateway {
             "identifiers": identifiers.iter().map(|(kind, _)| kind.as_str()).collect::<Vec<_>>(),
             "attributes": attributes(&opened.copy, &policy),
             "standing": standing(&opened.standing, &policy, at),
-            "events": opened.events.iter().map(|(row, event, evidence)| {
-                shown_event(row, event, evidence.as_ref(), &notices)
+            "events": opened.events.iter().map(|(receipt, event, evidence)| {
+                shown_event(*receipt, event, evidence.as_ref(), &notices)
             }).chain(expiries(&opened.standing, &policy, at)).collect::<Vec<_>>(),
             "sources": sources,
             "disclosures": self.by_recipient(&disclosures, subject, &policy),
@@ -65,19 +66,21 @@ impl Gateway {
         })))
     }
 
-    fn open_rows(&self, row: &SubjectRow, events: &[EventRow], at: Timestamp) -> Result<Opened, StoreError> {
+    fn open_rows(&self, row: &SubjectRow, acts: &[ActRow], at: Timestamp) -> Result<Opened, StoreError> {
         let tampered = |_| StoreError::Tampered;
         let sealed = row.sealed();
         let key: SubjectKey = self.inner.keyring.unwrap_key(sealed.id, sealed.wrapped_key).map_err(tampered)?;
         let standing = key.open_standing(sealed.standing).map_err(tampered)?;
         let copy = PersonalCopy::open(permit_access(&standing, at), &key, &sealed).map_err(tampered)?;
-        let events = events
-            .iter()
-            .map(|row| {
-                let (event, evidence) = key.open_event(row.sequence, &row.sealed).map_err(tampered)?;
-                Ok((row.clone(), event, evidence))
-            })
-            .collect::<Result<_, StoreError>>()?;
+        let mut events = Vec::new();
+        for act in acts {
+            let (opened, evidence) = key.open_act(act.first, &act.sealed).map_err(tampered)?;
+            events.extend(opened.into_iter().map(|event| {
+                // How somebody acted is told of what they stated, not of the facts that came with it.
+                let evidence = evidence.clone().filter(|_| !event.kind.is_fact());
+                (act.receipt, event, evidence)
+            }));
+        }
         Ok(Opened { standing, copy, events })
     }
 
@@ -95,7 +98,7 @@ impl Gateway {
 
     /// The wording of every notice that an event refers to.
     async fn notices_of(&self, events: &[OpenedEvent]) -> Result<BTreeMap<String, Json>, StoreError> {
-        let digests: BTreeSet<_> = events.iter().filter_map(|(row, _, _)| row.notice).collect();
+        let digests: BTreeSet<_> = events.iter().filter_map(|(_, event, _)| notice_of(event)).collect();
         let mut notices = BTreeMap::new();
         for digest in digests {
             if let Some(notice) = self.inner.store.notice(&digest).await? {
@@ -139,7 +142,7 @@ impl Gateway {
     }
 }
 
-type OpenedEvent = (EventRow, ConsentEvent, Option<Evidence>);
+type OpenedEvent = (ReceiptId, ConsentEvent, Option<Evidence>);
 
 struct Opened {
     standing: Standing,
@@ -232,20 +235,24 @@ fn standing(standing: &Standing, policy: &ValidPolicy, at: Timestamp) -> Json {
     })
 }
 
+fn notice_of(event: &ConsentEvent) -> Option<NoticeDigest> {
+    event.grant.as_ref().and_then(|grant| grant.notice)
+}
+
 fn shown_event(
-    row: &EventRow,
+    receipt: ReceiptId,
     event: &ConsentEvent,
     evidence: Option<&Evidence>,
     notices: &BTreeMap<String, Json>,
 ) -> Json {
-    let digest = row.notice.map(|digest| digest.to_string());
+    let digest = notice_of(event).map(|digest| digest.to_string());
     json!({
         "sequence": event.sequence,
         "event": event.kind,
         "purpose": event.purpose,
         "captured_at": event.captured_at,
         "received_at": event.received_at,
-        "receipt": row.receipt,
+        "receipt": receipt,
         "source": event.source,
         "regime": event.regime,
         "regime_source": event.regime_source,
@@ -255,7 +262,7 @@ fn shown_event(
         "explicit": event.grant.as_ref().map(|grant| grant.explicit),
         "assurance": event.grant.as_ref().map(|grant| grant.assurance),
         "controllers": event.grant.as_ref().map(|grant| &grant.controllers),
-        "evidence": evidence.filter(|_| event.kind != EventKind::RegimeDeclared).map(|evidence| json!({
+        "evidence": evidence.map(|evidence| json!({
             "action": evidence.action,
             "preselected": evidence.preselected,
             "presentation": evidence.presentation,

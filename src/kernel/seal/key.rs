@@ -149,24 +149,25 @@ impl SubjectKey {
         Standing::from_bytes(self.subject, &plain).ok_or(OpenError)
     }
 
-    /// Seals an event with its evidence.
+    /// Seals the events of one act, which follow each other in the history, with the evidence of the act.
     ///
     /// # Errors
-    /// When the cipher fails.
-    pub fn seal_event(&self, event: &ConsentEvent, evidence: Option<&Evidence>) -> Result<Vec<u8>, SealError> {
-        let plain = minicbor::to_vec((event, evidence)).map(Zeroizing::new).map_err(|_| SealError)?;
-        self.seal(&Context::new(Kind::Event, self.subject, "", i64::from(event.sequence)), &plain)
+    /// When there is none, or the cipher fails.
+    pub fn seal_act(&self, events: &[ConsentEvent], evidence: Option<&Evidence>) -> Result<Vec<u8>, SealError> {
+        let first = events.first().ok_or(SealError)?.sequence;
+        let plain = minicbor::to_vec((events, evidence)).map(Zeroizing::new).map_err(|_| SealError)?;
+        self.seal(&Context::new(Kind::Event, self.subject, "", i64::from(first)), &plain)
     }
 
-    /// Opens the event with this sequence number.
+    /// Opens the act whose first event has this sequence number.
     ///
     /// # Errors
     /// When it does not verify at this place of this subject's history.
-    pub fn open_event(&self, sequence: u32, sealed: &[u8]) -> Result<(ConsentEvent, Option<Evidence>), OpenError> {
-        let plain = self.open(&Context::new(Kind::Event, self.subject, "", i64::from(sequence)), sealed)?;
-        let (event, evidence): (ConsentEvent, Option<Evidence>) =
-            minicbor::decode(&plain).map_err(|_| OpenError)?;
-        if event.sequence == sequence { Ok((event, evidence)) } else { Err(OpenError) }
+    pub fn open_act(&self, first: u32, sealed: &[u8]) -> Result<(Vec<ConsentEvent>, Option<Evidence>), OpenError> {
+        let plain = self.open(&Context::new(Kind::Event, self.subject, "", i64::from(first)), sealed)?;
+        let (events, evidence) = read_act(&plain)?;
+        let in_order = (first..).zip(&events).all(|(sequence, event)| event.sequence == sequence);
+        if in_order && !events.is_empty() { Ok((events, evidence)) } else { Err(OpenError) }
     }
 
     /// Seals one attribute.
@@ -203,4 +204,22 @@ impl SubjectKey {
             _ => Err(OpenError),
         }
     }
+}
+
+/// Reads the plain form of an act. Histories that began with an earlier version hold events one by one: an event
+/// begins with its number, a list of events with another array.
+fn read_act(plain: &[u8]) -> Result<(Vec<ConsentEvent>, Option<Evidence>), OpenError> {
+    let mut decoder = minicbor::Decoder::new(plain);
+    let mut read = || -> Result<_, minicbor::decode::Error> {
+        decoder.array()?;
+        let mut ahead = decoder.probe();
+        ahead.array()?;
+        let events = if ahead.datatype()? == minicbor::data::Type::Array {
+            decoder.decode()?
+        } else {
+            vec![decoder.decode()?]
+        };
+        Ok((events, decoder.decode()?))
+    };
+    read().map_err(|_| OpenError)
 }

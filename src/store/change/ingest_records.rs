@@ -139,21 +139,22 @@ impl Change for IngestRecords {
     }
 
     fn entries(&self, output: &Self::Output) -> Entries {
-        let events = self.records.iter().zip(output).flat_map(|(record, outcome)| {
-            let Ingested::Recorded { ledger_ref, events, .. } = outcome else { return [None, None] };
-            let ingested = LedgerEvent::RecordIngested {
-                subject: *ledger_ref,
-                source: record.source.clone(),
-                attributes: record.attributes.iter().map(|(name, _)| name.clone()).collect(),
-            };
-            let captured = (!events.is_empty()).then(|| LedgerEvent::ConsentCaptured {
-                subject: *ledger_ref,
-                receipt: record.receipt,
-                events: events.clone(),
-            });
-            [Some(ingested), captured]
+        let events = self.records.iter().zip(output).filter_map(|(record, outcome)| {
+            let Ingested::Recorded { ledger_ref, events, .. } = outcome else { return None };
+            let attributes: Vec<_> = record.attributes.iter().map(|(name, _)| name.clone()).collect();
+            Some(if events.is_empty() {
+                LedgerEvent::RecordIngested { subject: *ledger_ref, source: record.source.clone(), attributes }
+            } else {
+                LedgerEvent::ConsentCaptured {
+                    subject: *ledger_ref,
+                    receipt: record.receipt,
+                    events: events.clone(),
+                    source: Some(record.source.clone()),
+                    attributes: Some(attributes),
+                }
+            })
         });
-        let entries = events.flatten().map(|event| LedgerEntry { at: self.at, event });
+        let entries = events.map(|event| LedgerEntry { at: self.at, event });
         Entries::each(entries, Unchanged::TurnedAway)
     }
 }
