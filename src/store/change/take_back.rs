@@ -106,6 +106,8 @@ impl Change for TakeBack {
                     subject: *ledger_ref,
                     receipt: self.receipt,
                     events: events.clone(),
+                    source: None,
+                    attributes: None,
                 };
                 return Entries::one(LedgerEntry { at: self.at, event });
             }
