@@ -21,7 +21,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use crate::access::ClientCache;
-use crate::batcher::Batcher;
+use crate::batcher::{BatchSize, Batcher};
 use crate::confirmation::ConfirmationSettings;
 use crate::denied::DeniedAttempts;
 use crate::error::AppError;
@@ -147,13 +147,11 @@ pub(crate) struct Inner {
     pub(crate) tended_at: std::sync::atomic::AtomicI64,
 }
 
-/// The most captures or disclosures that one commit carries.
-const BATCH: usize = 64;
-/// Batches of captures in work at once: on PostgreSQL the commit of one overlaps the statements of the others. SQLite
-/// has one writer, and the store queues for it.
-const CAPTURES_AT_ONCE: usize = 4;
-/// Batches of look-ups and of disclosures in work at once.
-const LOOKUPS_AT_ONCE: usize = 2;
+/// Captures: on PostgreSQL the commit of one batch overlaps the statements of another. SQLite has one writer, and the
+/// store queues for it.
+const CAPTURES: BatchSize = BatchSize { at_once: 2, worthwhile: 10, most: 64 };
+/// Look-ups and their records.
+const LOOKUPS: BatchSize = BatchSize { at_once: 2, worthwhile: 8, most: 64 };
 
 impl Gateway {
     /// Connects, brings the schema and the policy up to date and starts the writers.
@@ -320,7 +318,7 @@ fn capture_writers(
 ) -> Batcher<Capture, Captured> {
     let (store, keyring, clock, entropy) =
         (store.clone(), Arc::clone(keyring), Arc::clone(clock), Arc::clone(entropy));
-    Batcher::start(runtime, CAPTURES_AT_ONCE, BATCH, move |captures| {
+    Batcher::start(runtime, CAPTURES, move |captures| {
         let (store, keyring, entropy) = (store.clone(), Arc::clone(&keyring), Arc::clone(&entropy));
         let at = clock.now();
         async move { crate::consent::write_captures(&store, &keyring, &entropy, captures, at).await }
@@ -329,7 +327,7 @@ fn capture_writers(
 
 fn row_readers(runtime: &Handle, store: &Store) -> Batcher<Vec<SubjectId>, Vec<SubjectRow>> {
     let store = store.clone();
-    Batcher::start(runtime, LOOKUPS_AT_ONCE, BATCH, move |asked: Vec<Vec<SubjectId>>| {
+    Batcher::start(runtime, LOOKUPS, move |asked: Vec<Vec<SubjectId>>| {
         let store = store.clone();
         async move { crate::profile::read_rows(&store, asked).await }
     })
@@ -337,7 +335,7 @@ fn row_readers(runtime: &Handle, store: &Store) -> Batcher<Vec<SubjectId>, Vec<S
 
 fn disclosure_writers(runtime: &Handle, store: &Store) -> Batcher<DisclosureRecord, ()> {
     let store = store.clone();
-    Batcher::start(runtime, LOOKUPS_AT_ONCE, BATCH, move |disclosures: Vec<DisclosureRecord>| {
+    Batcher::start(runtime, LOOKUPS, move |disclosures: Vec<DisclosureRecord>| {
         let store = store.clone();
         async move { crate::profile::write_disclosures(&store, disclosures).await }
     })

@@ -179,7 +179,7 @@ impl Gateway {
     ) -> Result<ReceiptDocument, AppError> {
         let subject = history.row.id;
         let history = history.under(receipt);
-        let received = history.entries.iter().map(|(row, _, _)| row.received_at).max();
+        let received = history.entries.iter().map(|(_, event, _)| event.received_at).max();
         let received = received.ok_or(AppError::NotFound(Code::ReceiptNotFound))?;
         let person = uuid(&self.inner.keyring.receipt_pseudonym(subject, receipt));
         let names = vec![format!("urn:uuid:{}", uuid(receipt.as_bytes())), receipt.to_string()];
@@ -221,7 +221,7 @@ impl Gateway {
         }
         events.sort_by_key(|event| (event.received_at, event.kind == EventKind::Expired, event.sequence));
         let mut notices = BTreeMap::new();
-        for digest in history.entries.iter().filter_map(|(row, _, _)| row.notice) {
+        for digest in history.entries.iter().filter_map(|(_, event, _)| event.notice()) {
             if let Some(notice) = self.inner.store.notice(&digest).await? {
                 notices.insert(digest, notice);
             }
@@ -229,7 +229,7 @@ impl Gateway {
         let evidence = history
             .entries
             .iter()
-            .filter_map(|(row, _, evidence)| evidence.clone().map(|evidence| (row.sequence, evidence)))
+            .filter_map(|(_, event, evidence)| evidence.clone().map(|evidence| (event.sequence, evidence)))
             .collect();
         let regimes = Standing::fold(subject, &events).regimes().to_vec();
         let issuer = self.settings().issuer.clone();

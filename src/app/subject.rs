@@ -7,19 +7,20 @@ mod explanation;
 
 use kernel::attribute::AttributeName;
 use kernel::authz::{Authorized, InspectSubjects};
-use kernel::consent::{ConsentEvent, EventKind, Evidence};
+use kernel::consent::{ConsentEvent, Evidence};
 use kernel::id::{PullId, ReceiptId, SubjectId};
 use kernel::ledger::Inspection;
 use kernel::policy::ValidPolicy;
 use kernel::policy::document::PolicySources;
 use kernel::purpose::Purpose;
 use kernel::recipient::RecipientId;
+use kernel::seal::SubjectKey;
 use kernel::time::Timestamp;
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
 use store::StoreError;
 use store::change::RecordInspection;
-use store::query::{DisclosurePosition, EventRow, SubjectRow};
+use store::query::{ActRow, DisclosurePosition, SubjectRow};
 
 use crate::error::{AppError, Code, Fault};
 use crate::gateway::Gateway;
@@ -64,11 +65,28 @@ impl std::fmt::Debug for FileView {
     }
 }
 
+/// An event of a history, with the receipt it was recorded under and how it was stated.
+pub(crate) type OpenedEvent = (ReceiptId, ConsentEvent, Option<Evidence>);
+
+/// Opens the acts of a history, in order.
+pub(crate) fn open_acts(key: &SubjectKey, acts: &[ActRow]) -> Result<Vec<OpenedEvent>, StoreError> {
+    let mut events = Vec::with_capacity(acts.len());
+    for act in acts {
+        let (opened, evidence) = key.open_act(act.first, &act.sealed).map_err(|_| StoreError::Tampered)?;
+        events.extend(opened.into_iter().map(|event| {
+            // How somebody acted is told of what they stated, not of the facts that came with it.
+            let evidence = evidence.clone().filter(|_| !event.kind.is_fact());
+            (act.receipt, event, evidence)
+        }));
+    }
+    Ok(events)
+}
+
 /// A person's history, opened.
 pub(crate) struct History {
     pub(crate) row: SubjectRow,
     pub(crate) known_since: Timestamp,
-    pub(crate) entries: Vec<(EventRow, ConsentEvent, Option<Evidence>)>,
+    pub(crate) entries: Vec<OpenedEvent>,
 }
 
 impl History {
@@ -79,10 +97,7 @@ impl History {
     /// What was stated under one receipt. The facts that a post declares are not among it: they are recorded only where
     /// they are new, which would tell whether the person was known.
     pub(crate) fn under(self, receipt: ReceiptId) -> Self {
-        let is_fact = |kind| matches!(kind, EventKind::RegimeDeclared | EventKind::BirthDeclared);
-        let stated = |(row, event, _): &(EventRow, ConsentEvent, Option<Evidence>)| {
-            row.receipt == receipt && !is_fact(event.kind)
-        };
+        let stated = |(under, event, _): &OpenedEvent| *under == receipt && !event.kind.is_fact();
         let entries = self.entries.into_iter().filter(stated).collect();
         Self { entries, ..self }
     }
@@ -201,17 +216,10 @@ impl Gateway {
     pub(crate) async fn history(&self, subject: SubjectId) -> Result<Option<History>, StoreError> {
         let store = &self.inner.store;
         let Some(row) = store.rows_by_ids(&[subject]).await?.pop() else { return Ok(None) };
-        let events = store.consent_events(subject).await?;
+        let acts = store.consent_acts(subject).await?;
         let Some(known_since) = store.known_since(subject).await? else { return Ok(None) };
-        let tampered = |_| StoreError::Tampered;
-        let key = self.inner.keyring.unwrap_key(row.id, &row.wrapped_key).map_err(tampered)?;
-        let entries = events
-            .into_iter()
-            .map(|row| {
-                let (event, evidence) = key.open_event(row.sequence, &row.sealed).map_err(tampered)?;
-                Ok((row, event, evidence))
-            })
-            .collect::<Result<_, StoreError>>()?;
+        let key = self.inner.keyring.unwrap_key(row.id, &row.wrapped_key).map_err(|_| StoreError::Tampered)?;
+        let entries = open_acts(&key, &acts)?;
         Ok(Some(History { row, known_since, entries }))
     }
 

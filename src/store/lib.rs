@@ -22,6 +22,7 @@ pub mod unit_of_work;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use sea_orm::DatabaseConnection;
 use tokio::sync::{OnceCell, Semaphore};
@@ -57,6 +58,8 @@ struct Shared {
     base: OnceCell<i64>,
     /// SQLite lets one connection write. Waiting for it here is fair and keeps the other connections for readers.
     writer: Arc<Semaphore>,
+    /// Whether the last captures were of persons who were new.
+    strangers: AtomicBool,
 }
 
 impl fmt::Debug for Store {
@@ -91,6 +94,7 @@ impl Store {
             backend: settings.backend()?,
             base: OnceCell::new(),
             writer: Arc::new(Semaphore::new(1)),
+            strangers: AtomicBool::new(true),
         };
         let store = Self { shared: Arc::new(shared) };
         store.pending_migrations().await?;
@@ -125,6 +129,15 @@ impl Store {
 
     pub(crate) fn base_cell(&self) -> &OnceCell<i64> {
         &self.shared.base
+    }
+
+    /// Whether captures are tried as if of new persons only. A guess: it decides how, never what is written.
+    pub(crate) fn expects_strangers(&self) -> bool {
+        self.shared.strangers.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn expect_strangers(&self, expected: bool) {
+        self.shared.strangers.store(expected, Ordering::Relaxed);
     }
 
     pub(crate) fn writer(&self) -> &Arc<Semaphore> {

@@ -16,7 +16,7 @@ pub mod subject;
 pub mod suppression;
 
 pub use client::ClientRow;
-pub use consent_event::EventRow;
+pub use consent_event::ActRow;
 pub use counts::Counts;
 pub use disclosure::{DisclosurePage, DisclosurePosition, DisclosureRow};
 pub use idempotency::StoredOutcome;

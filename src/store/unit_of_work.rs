@@ -8,14 +8,15 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
 use kernel::ledger::LedgerEntry;
-use sea_orm::{
-    DatabaseConnection, DatabaseTransaction, SqliteTransactionMode, TransactionOptions, TransactionTrait as _,
-};
+use sea_orm::{DatabaseTransaction, SqliteTransactionMode, TransactionOptions, TransactionTrait as _};
+use sqlx::Postgres;
+use sqlx::postgres::PgArguments;
+use sqlx::query::Query;
 use tokio::sync::{OnceCell, OwnedSemaphorePermit};
 
 use crate::change::Change;
-use crate::error::{StoreError, from_db};
-use crate::statement::{Statement, sql};
+use crate::error::{StoreError, from_db, from_sqlx};
+use crate::statement::sql;
 use crate::{Backend, Store};
 
 /// How often a unit that lost against other writers is run again.
@@ -129,7 +130,7 @@ macro_rules! at_once {
     ($rest:literal) => {
         concat!(
             "WITH ledger AS (INSERT INTO ledger_entry (sequence, entry) ",
-            "SELECT $1::bigint + pg_current_xact_id()::text::bigint, entry ",
+            "SELECT $1 + pg_current_xact_id()::text::bigint, entry ",
             "FROM unnest($2::bytea[]) WITH ORDINALITY AS t (entry, place) ORDER BY place), ",
             $rest
         )
@@ -150,24 +151,30 @@ impl fmt::Debug for AtOnce<'_> {
     }
 }
 
-impl AtOnce<'_> {
-    /// To look before writing.
-    pub(crate) fn reader(&self) -> &DatabaseConnection {
-        self.store.db()
+impl<'s> AtOnce<'s> {
+    pub(crate) fn store(&self) -> &'s Store {
+        self.store
     }
 
-    /// Binds the first two arguments of a statement made with [`at_once!`].
-    pub(crate) fn begin(&self, statement: Statement, entries: Entries) -> Result<Statement, StoreError> {
+    /// Begins a statement made with [`at_once!`] and binds its first two arguments. Arguments are written into the
+    /// message to the server as they are bound, without the copies that a list of values would need: what concerns
+    /// every capture and every look-up is worth that.
+    pub(crate) fn begin(
+        &self,
+        text: &'static str,
+        entries: Entries,
+    ) -> Result<Query<'static, Postgres, PgArguments>, StoreError> {
         let entries = match entries.0 {
             Kind::Recorded(entries) => encode(&entries)?,
             Kind::Unchanged(_) => Vec::new(),
         };
-        Ok(statement.with(self.base).with(entries))
+        Ok(sqlx::query(text).bind(self.base).bind(entries))
     }
 
     /// Runs it: durable when it returns.
-    pub(crate) async fn finish(&self, statement: Statement) -> Result<(), StoreError> {
-        statement.only_row(self.store.db()).await?;
+    pub(crate) async fn finish(&self, statement: Query<'_, Postgres, PgArguments>) -> Result<(), StoreError> {
+        let pool = self.store.db().get_postgres_connection_pool();
+        statement.fetch_one(pool).await.map_err(|error| from_sqlx(&error))?;
         Ok(())
     }
 }

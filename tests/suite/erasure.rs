@@ -148,9 +148,10 @@ async fn everything_sealed_of_the_person_is_gone(backend: Backend) {
         "SELECT sealed FROM consent_event",
         "SELECT fingerprint FROM subject_identifier",
     ] {
-        sealed.extend(database.bytes(query).await);
+        let found = database.bytes(query).await;
+        assert!(!found.is_empty(), "{query}");
+        sealed.extend(found);
     }
-    assert!(sealed.len() >= 7);
     officer.erases(&anna).await;
     let after = database.stored().await;
     for table in ["subject", "subject_identifier", "consent_event", "idempotency_key"] {

@@ -484,7 +484,7 @@ async fn two_applications_at_once_have_one_effect(backend: Backend) {
     assert_eq!((&shown["applied"]["new"], &shown["applied"]["changed"]), (&json!(1_200), &json!(0)));
     let database = gateway.database();
     assert_eq!(database.number("SELECT count(*) FROM subject").await, 1_200);
-    assert_eq!(database.number("SELECT count(*) FROM consent_event WHERE kind = 2").await, 1_200);
+    assert_eq!(database.number("SELECT count(*) FROM consent_event").await, 1_200);
     gateway.expect_sound_ledger().await;
 }
 

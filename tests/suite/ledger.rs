@@ -55,7 +55,7 @@ async fn nothing_in_it_can_be_changed_by_slip(backend: Backend) {
         "DELETE FROM ledger_entry",
         "UPDATE ledger_checkpoint SET size = size + 1",
         "DELETE FROM ledger_checkpoint",
-        "UPDATE consent_event SET kind = 2",
+        "UPDATE consent_event SET events = 2",
     ] {
         let refused = gateway.database().try_execute(statement).await.unwrap_err();
         assert!(refused.contains("append-only"), "{statement}: {refused}");

@@ -4,18 +4,18 @@
 use std::collections::BTreeSet;
 
 use kernel::authz::{Authorized, RunJobs};
-use kernel::consent::{EventKind, Standing};
-use kernel::id::ReceiptId;
+use kernel::consent::{ConsentEvent, EventKind, Standing};
 use kernel::policy::{Mode, ValidPolicy};
 use kernel::seal::SealedRecord;
 use kernel::subject::SubjectId;
 use kernel::time::Timestamp;
 use store::change::{PurgeUnconfirmed, SweepMail, Unconfirmed};
-use store::query::{ConfirmationRow, EventRow};
+use store::query::ConfirmationRow;
 
 use crate::error::AppError;
 use crate::figures::count;
 use crate::gateway::Gateway;
+use crate::subject::open_acts;
 
 /// Persons looked at together.
 const BATCH: u32 = 100;
@@ -88,25 +88,23 @@ impl Gateway {
             observed.push(entry.map_err(tampered)?.observed_at());
         }
         let policy = self.policy();
-        let is_nothing_else =
-            observed.iter().all(|at| instants.contains(at))
-                && store.consent_events(subject).await?.iter().all(|event| {
-                    is_of_the_requests(event, &receipts) && !is_protective(event, &policy, &standing)
-                });
+        let events = open_acts(&key, &store.consent_acts(subject).await?)?;
+        let is_nothing_else = observed.iter().all(|at| instants.contains(at))
+            && events.iter().all(|(receipt, event, _)| {
+                receipts.contains(receipt) && is_requested(event) && !is_protective(event, &policy, &standing)
+            });
         Ok(Some(if is_nothing_else { Unconfirmed::Everything } else { Unconfirmed::Observed(instants) }))
     }
 }
 
-/// Whether an event was posted with an unconfirmed request and says no more than that.
-fn is_of_the_requests(event: &EventRow, receipts: &BTreeSet<ReceiptId>) -> bool {
-    const KINDS: [EventKind; 4] =
-        [EventKind::GrantRequested, EventKind::Refused, EventKind::RegimeDeclared, EventKind::BirthDeclared];
-    receipts.contains(&event.receipt) && KINDS.iter().any(|kind| kind.code() == event.kind)
+/// Whether an event says no more than what a post says that waits to be confirmed.
+const fn is_requested(event: &ConsentEvent) -> bool {
+    matches!(event.kind, EventKind::GrantRequested | EventKind::Refused) || event.kind.is_fact()
 }
 
 /// Whether forgetting an event would permit what is not permitted now: a no where silence means yes.
-fn is_protective(event: &EventRow, policy: &ValidPolicy, standing: &Standing) -> bool {
-    event.kind == EventKind::Refused.code()
+fn is_protective(event: &ConsentEvent, policy: &ValidPolicy, standing: &Standing) -> bool {
+    event.kind == EventKind::Refused
         && event.purpose.as_ref().and_then(|purpose| policy.purpose(purpose)).is_none_or(|rule| {
             standing.regimes().iter().any(|regime| matches!(rule.mode(*regime), Mode::OptOut | Mode::Allowed))
         })

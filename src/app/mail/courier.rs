@@ -14,6 +14,7 @@ use super::{Outgoing, Post};
 use crate::error::AppError;
 use crate::figures::count;
 use crate::gateway::Gateway;
+use crate::subject::open_acts;
 
 /// Letters in work at once.
 const AT_ONCE: u32 = 8;
@@ -113,10 +114,11 @@ impl Gateway {
         let tampered = |_| AppError::internal("a letter does not open");
         let key = self.inner.keyring.unwrap_key(row.id, &row.wrapped_key).map_err(tampered)?;
         let standing = key.open_standing(&row.standing).map_err(tampered)?;
-        let is_wanted = store.consent_events(row.id).await?.iter().any(|event| {
+        let mut acts = store.consent_acts(row.id).await?;
+        acts.retain(|act| act.receipt == request);
+        let is_wanted = open_acts(&key, &acts)?.iter().any(|(_, event, _)| {
             let denied = event.purpose.as_ref().and_then(|purpose| standing.denied_at(purpose));
-            event.receipt == request
-                && event.kind == EventKind::GrantRequested.code()
+            event.kind == EventKind::GrantRequested
                 && denied.max(standing.objected_at()).is_none_or(|denied| denied < event.received_at)
         });
         if !is_wanted {

@@ -6,19 +6,20 @@ use kernel::consent::{ConsentEvent, EventKind, Evidence, Standing};
 use kernel::decision::expiry::{end_of, expiries};
 use kernel::decision::permit_access;
 use kernel::disclosure::PersonalCopy;
-use kernel::id::SubjectId;
+use kernel::id::{ReceiptId, SubjectId};
 use kernel::policy::{PurposeRule, ValidPolicy};
 use kernel::seal::SubjectKey;
 use kernel::signal::SignalScope;
 use kernel::time::Timestamp;
 use serde_json::{Value as Json, json};
 use store::StoreError;
-use store::query::{DisclosureRow, EventRow, ImportedFrom, SubjectRow};
+use store::query::{ActRow, DisclosureRow, ImportedFrom, SubjectRow};
 
 use crate::gateway::Gateway;
 use crate::import::art14_due;
 use crate::plain;
 use crate::signal::opted_out_since;
+use crate::subject::{OpenedEvent, open_acts};
 
 const DISCLOSURES: u32 = 500;
 
@@ -36,11 +37,11 @@ impl Gateway {
     ) -> Result<Option<Json>, StoreError> {
         let store = &self.inner.store;
         let Some(row) = store.rows_by_ids(&[subject]).await?.pop() else { return Ok(None) };
-        let events = store.consent_events(subject).await?;
+        let acts = store.consent_acts(subject).await?;
         let identifiers = store.fingerprints_of(subject).await?;
         let disclosures = self.disclosures_of(row.ordinal).await?;
         let imports = store.imports_of(subject).await?;
-        let opened = self.open_rows(&row, &events, at)?;
+        let opened = self.open_rows(&row, &acts, at)?;
         let notices = self.notices_of(&opened.events).await?;
         let wordings = self.wordings_of(&opened.events).await?;
         let told = store.recipient_notices(subject).await?;
@@ -79,19 +80,13 @@ impl Gateway {
         })))
     }
 
-    fn open_rows(&self, row: &SubjectRow, events: &[EventRow], at: Timestamp) -> Result<Opened, StoreError> {
+    fn open_rows(&self, row: &SubjectRow, acts: &[ActRow], at: Timestamp) -> Result<Opened, StoreError> {
         let tampered = |_| StoreError::Tampered;
         let sealed = row.sealed();
         let key: SubjectKey = self.inner.keyring.unwrap_key(sealed.id, sealed.wrapped_key).map_err(tampered)?;
         let standing = key.open_standing(sealed.standing).map_err(tampered)?;
         let copy = PersonalCopy::open(permit_access(&standing, at), &key, &sealed).map_err(tampered)?;
-        let events = events
-            .iter()
-            .map(|row| {
-                let (event, evidence) = key.open_event(row.sequence, &row.sealed).map_err(tampered)?;
-                Ok((row.clone(), event, evidence))
-            })
-            .collect::<Result<_, StoreError>>()?;
+        let events = open_acts(&key, acts)?;
         Ok(Opened { standing, copy, events })
     }
 
@@ -109,7 +104,7 @@ impl Gateway {
 
     /// The wording of every notice that an event refers to.
     pub(crate) async fn notices_of(&self, events: &[OpenedEvent]) -> Result<BTreeMap<String, Json>, StoreError> {
-        let digests: BTreeSet<_> = events.iter().filter_map(|(row, _, _)| row.notice).collect();
+        let digests: BTreeSet<_> = events.iter().filter_map(|(_, event, _)| event.notice()).collect();
         let mut notices = BTreeMap::new();
         for digest in digests {
             if let Some(notice) = self.inner.store.notice(&digest).await? {
@@ -185,8 +180,6 @@ fn imported(imports: &[ImportedFrom], disclosures: &[DisclosureRow]) -> Json {
         .collect()
 }
 
-pub(crate) type OpenedEvent = (EventRow, ConsentEvent, Option<Evidence>);
-
 struct Opened {
     standing: Standing,
     copy: PersonalCopy,
@@ -222,8 +215,8 @@ pub(crate) fn shown_history(
     at: Timestamp,
 ) -> Vec<Json> {
     let events: Vec<_> = entries.iter().map(|(_, event, _)| event.clone()).collect();
-    let recorded = entries.iter().map(|(row, event, evidence)| {
-        ((event.received_at, 0, event.sequence), shown_event(row, event, evidence.as_ref(), texts))
+    let recorded = entries.iter().map(|(receipt, event, evidence)| {
+        ((event.received_at, 0, event.sequence), shown_event(*receipt, event, evidence.as_ref(), texts))
     });
     let ended = expiries(policy, subject, &events, at).into_iter().map(|event| {
         let shown = json!({
@@ -296,19 +289,19 @@ pub(crate) fn standing(standing: &Standing, policy: &ValidPolicy, at: Timestamp)
 }
 
 fn shown_event(
-    row: &EventRow,
+    receipt: ReceiptId,
     event: &ConsentEvent,
     evidence: Option<&Evidence>,
     (notices, wordings): (&BTreeMap<String, Json>, &BTreeMap<String, Json>),
 ) -> Json {
-    let digest = row.notice.map(|digest| digest.to_string());
+    let digest = event.notice().map(|digest| digest.to_string());
     json!({
         "sequence": event.sequence,
         "event": event.kind,
         "purpose": event.purpose,
         "captured_at": event.captured_at,
         "received_at": event.received_at,
-        "receipt": row.receipt,
+        "receipt": receipt,
         "source": event.source,
         "regime": event.regime,
         "regime_source": event.regime_source,
@@ -333,7 +326,7 @@ fn shown_event(
             "sale": proof.sale,
             "product_family": proof.product_family,
         })),
-        "evidence": evidence.filter(|_| event.kind != EventKind::RegimeDeclared).map(|evidence| json!({
+        "evidence": evidence.map(|evidence| json!({
             "action": evidence.action,
             "preselected": evidence.preselected,
             "presentation": evidence.presentation,

@@ -71,11 +71,11 @@ impl Gateway {
 
     /// The event that decided, with what was shown.
     async fn decisive_event(&self, history: &History, sequence: u32) -> Result<Json, AppError> {
-        let Some((row, event, evidence)) = history.entries.iter().find(|(row, _, _)| row.sequence == sequence)
-        else {
+        let found = history.entries.iter().find(|(_, event, _)| event.sequence == sequence);
+        let Some((receipt, event, evidence)) = found else {
             return Ok(Json::Null);
         };
-        let notice = match row.notice {
+        let notice = match event.notice() {
             Some(digest) => self.inner.store.notice(&digest).await?.map(|notice| {
                 json!({ "digest": digest, "id": notice.id, "version": notice.version, "locale": notice.locale })
             }),
@@ -88,7 +88,7 @@ impl Gateway {
             "purpose": event.purpose,
             "captured_at": event.captured_at,
             "received_at": event.received_at,
-            "receipt": row.receipt,
+            "receipt": receipt,
             "source": event.source,
             "notice": notice,
             "purpose_version": grant.map(|grant| grant.purpose_version),

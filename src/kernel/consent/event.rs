@@ -102,6 +102,13 @@ impl EventKind {
     pub const fn code(self) -> u8 {
         self as u8
     }
+
+    /// Whether it is a fact that forms and sources repeat with every post, and not a statement of the person: the
+    /// evidence of an act is not about it.
+    #[must_use]
+    pub const fn is_fact(self) -> bool {
+        matches!(self, Self::RegimeDeclared | Self::BirthDeclared)
+    }
 }
 
 /// How sure it is that the person acted, in rising order.
@@ -354,5 +361,11 @@ impl ConsentEvent {
             contact: None,
             parent_method: None,
         }
+    }
+
+    /// The notice that was shown with it, if it is about one.
+    #[must_use]
+    pub fn notice(&self) -> Option<NoticeDigest> {
+        self.grant.as_ref().and_then(|grant| grant.notice)
     }
 }

@@ -125,10 +125,12 @@ mod tests {
 
     fn event() -> impl Strategy<Value = LedgerEvent> {
         let captured = (subject(), any::<[u8; 16]>(), vec((any::<u8>(), option::of(name())), 0..9));
+        let brought = option::of((name(), vec(name(), 0..9)));
         prop_oneof![
-            captured.prop_map(|(subject, receipt, events)| {
+            (captured, brought).prop_map(|((subject, receipt, events), brought)| {
                 let receipt = ReceiptId::from_bytes(receipt);
-                LedgerEvent::ConsentCaptured { subject, receipt, events }
+                let (source, attributes) = brought.unzip();
+                LedgerEvent::ConsentCaptured { subject, receipt, events, source, attributes }
             }),
             (subject(), name(), vec(name(), 0..9)).prop_map(|(subject, source, attributes)| {
                 LedgerEvent::RecordIngested { subject, source, attributes }
@@ -216,7 +218,7 @@ mod tests {
         let events = vec![(1, Some("p".repeat(64).parse().unwrap())); 1_000];
         let subject = LedgerRef::from_bytes([1; 16]);
         let receipt = ReceiptId::from_bytes([2; 16]);
-        let event = LedgerEvent::ConsentCaptured { subject, receipt, events };
+        let event = LedgerEvent::ConsentCaptured { subject, receipt, events, source: None, attributes: None };
         let entry = LedgerEntry { at: Timestamp::from_millis(0), event };
         assert_eq!(entry.to_bytes(), Err(EntryError::TooLong));
         assert_eq!(LedgerEntry::from_bytes(&[1; 65_536]), Err(EntryError::TooLong));

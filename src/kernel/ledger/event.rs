@@ -31,6 +31,14 @@ pub enum LedgerEvent {
         /// The code of each event and the purpose it is about, if it is about one.
         #[n(2)]
         events: Vec<(u8, Option<Purpose>)>,
+        /// The form or source it came through, when it brought attributes.
+        #[n(3)]
+        #[serde(skip_serializing_if = "Option::is_none")]
+        source: Option<SourceId>,
+        /// Which attributes came with it, by name; none: absent.
+        #[n(4)]
+        #[serde(skip_serializing_if = "Option::is_none")]
+        attributes: Option<Vec<AttributeName>>,
     },
     /// A source delivered attributes of a person.
     #[n(1)]

@@ -151,24 +151,25 @@ impl SubjectKey {
         Standing::from_bytes(self.subject, &plain).ok_or(OpenError)
     }
 
-    /// Seals an event with its evidence.
+    /// Seals the events of one act, which follow each other in the history, with the evidence of the act.
     ///
     /// # Errors
-    /// When the cipher fails.
-    pub fn seal_event(&self, event: &ConsentEvent, evidence: Option<&Evidence>) -> Result<Vec<u8>, SealError> {
-        let plain = minicbor::to_vec((event, evidence)).map(Zeroizing::new).map_err(|_| SealError)?;
-        self.seal(&Context::new(Kind::Event, self.subject, "", i64::from(event.sequence)), &plain)
+    /// When there is none, or the cipher fails.
+    pub fn seal_act(&self, events: &[ConsentEvent], evidence: Option<&Evidence>) -> Result<Vec<u8>, SealError> {
+        let first = events.first().ok_or(SealError)?.sequence;
+        let plain = minicbor::to_vec((events, evidence)).map(Zeroizing::new).map_err(|_| SealError)?;
+        self.seal(&Context::new(Kind::Event, self.subject, "", i64::from(first)), &plain)
     }
 
-    /// Opens the event with this sequence number.
+    /// Opens the act whose first event has this sequence number.
     ///
     /// # Errors
     /// When it does not verify at this place of this subject's history.
-    pub fn open_event(&self, sequence: u32, sealed: &[u8]) -> Result<(ConsentEvent, Option<Evidence>), OpenError> {
-        let plain = self.open(&Context::new(Kind::Event, self.subject, "", i64::from(sequence)), sealed)?;
-        let (event, evidence): (ConsentEvent, Option<Evidence>) =
-            minicbor::decode(&plain).map_err(|_| OpenError)?;
-        if event.sequence == sequence { Ok((event, evidence)) } else { Err(OpenError) }
+    pub fn open_act(&self, first: u32, sealed: &[u8]) -> Result<(Vec<ConsentEvent>, Option<Evidence>), OpenError> {
+        let plain = self.open(&Context::new(Kind::Event, self.subject, "", i64::from(first)), sealed)?;
+        let (events, evidence) = read_act(&plain)?;
+        let in_order = (first..).zip(&events).all(|(sequence, event)| event.sequence == sequence);
+        if in_order && !events.is_empty() { Ok((events, evidence)) } else { Err(OpenError) }
     }
 
     /// Seals a letter until it is delivered.
@@ -222,5 +223,59 @@ impl SubjectKey {
             Ok(Some(2)) => decoder.decode().map_err(|_| OpenError),
             _ => Err(OpenError),
         }
+    }
+}
+
+/// Reads the plain form of an act. Histories that began with an earlier version hold events one by one: an event
+/// begins with its number, a list of events with another array.
+fn read_act(plain: &[u8]) -> Result<(Vec<ConsentEvent>, Option<Evidence>), OpenError> {
+    let mut decoder = minicbor::Decoder::new(plain);
+    let mut read = || -> Result<_, minicbor::decode::Error> {
+        decoder.array()?;
+        let mut ahead = decoder.probe();
+        ahead.array()?;
+        let events = if ahead.datatype()? == minicbor::data::Type::Array {
+            decoder.decode()?
+        } else {
+            vec![decoder.decode()?]
+        };
+        Ok((events, decoder.decode()?))
+    };
+    read().map_err(|_| OpenError)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::consent::EventKind;
+
+    fn event(sequence: u32, kind: EventKind) -> ConsentEvent {
+        let at = Timestamp::from_millis(1_000);
+        let mut event = ConsentEvent::new(kind, Some("marketing".parse().unwrap()), at, at);
+        event.sequence = sequence;
+        event
+    }
+
+    #[test]
+    fn an_act_opens_at_its_place_alone_and_whole() {
+        let key = SubjectKey::new(SubjectId::from_bytes([1; 16]), &[2; 32]);
+        let events = [event(4, EventKind::GrantConfirmed), event(5, EventKind::Refused)];
+        let sealed = key.seal_act(&events, None).unwrap();
+        assert_eq!(key.open_act(4, &sealed).unwrap(), (events.to_vec(), None));
+        assert_eq!(key.open_act(5, &sealed), Err(OpenError));
+        let gap = key.seal_act(&[event(4, EventKind::GrantConfirmed), event(6, EventKind::Refused)], None).unwrap();
+        assert_eq!(key.open_act(4, &gap), Err(OpenError));
+        assert!(key.seal_act(&[], None).is_err());
+        assert_eq!(SubjectKey::new(SubjectId::from_bytes([3; 16]), &[2; 32]).open_act(4, &sealed), Err(OpenError));
+    }
+
+    #[test]
+    fn an_event_that_was_sealed_by_itself_opens_as_an_act() {
+        let key = SubjectKey::new(SubjectId::from_bytes([1; 16]), &[2; 32]);
+        let event = event(7, EventKind::Withdrawn);
+        let plain = minicbor::to_vec((&event, None::<&Evidence>)).unwrap();
+        let sealed = key.seal(&Context::new(Kind::Event, key.subject, "", 7), &plain).unwrap();
+        assert_eq!(key.open_act(7, &sealed).unwrap(), (vec![event], None));
     }
 }

@@ -226,8 +226,15 @@ impl Change for CaptureConsents {
                 _ => return Ok(None),
             }
         }
-        if self.any_known(once, &strangers).await? {
-            return Ok(None);
+        let marks: Vec<_> = strangers.iter().flat_map(|who| self.marks(who)).collect();
+        // The statement finds out by itself whether somebody is known, and then it was in vain: while that happens,
+        // it is cheaper to ask first.
+        if !once.store().expects_strangers() {
+            let known = self.any_known(once, &strangers, &marks).await?;
+            once.store().expect_strangers(!known);
+            if known {
+                return Ok(None);
+            }
         }
         let mut crowd = Crowd::of_strangers((&self.keyring, &*self.entropy), self.at);
         let subjects: Option<Vec<_>> = strangers.iter().map(|who| crowd.resolve(who)).collect();
@@ -239,8 +246,13 @@ impl Change for CaptureConsents {
             .zip(subjects)
             .map(|(capture, subject)| Ok(Captured::Recorded(record(&mut crowd, subject, capture)?)));
         let outcomes: Vec<_> = outcomes.collect::<Result<_, StoreError>>()?;
-        crowd.write_at_once(once, self.entries(&outcomes)).await?;
-        Ok(Some(outcomes))
+        // Somebody is to be told, which takes statements of its own.
+        if !crowd.tellings.is_empty() {
+            return Ok(None);
+        }
+        let written = crowd.write_at_once(once, &marks, self.entries(&outcomes)).await;
+        once.store().expect_strangers(written.is_ok());
+        written.map(|()| Some(outcomes))
     }
 
     fn entries(&self, output: &Self::Output) -> Entries {
@@ -249,18 +261,16 @@ impl Change for CaptureConsents {
             _ => None,
         });
         let events = recorded.flat_map(|(capture, recorded)| {
+            let names = || capture.attributes.iter().map(|(name, _)| name.clone()).collect();
+            let brought = !capture.attributes.is_empty();
             let captured = LedgerEvent::ConsentCaptured {
                 subject: recorded.ledger_ref,
                 receipt: recorded.receipt,
                 events: recorded.events.clone(),
+                source: brought.then(|| capture.source.clone()),
+                attributes: brought.then(names),
             };
-            let ingested = (!capture.attributes.is_empty()).then(|| LedgerEvent::RecordIngested {
-                subject: recorded.ledger_ref,
-                source: capture.source.clone(),
-                attributes: capture.attributes.iter().map(|(name, _)| name.clone()).collect(),
-            });
-            let forgotten = forgotten(recorded.ledger_ref, &recorded.forgotten);
-            [Some(captured), ingested, forgotten].into_iter().flatten()
+            [Some(captured), forgotten(recorded.ledger_ref, &recorded.forgotten)].into_iter().flatten()
         });
         let reason = if output.iter().any(|outcome| matches!(outcome, Captured::Replayed { .. })) {
             Unchanged::AlreadyDone
@@ -379,15 +389,20 @@ impl CaptureConsents {
     }
 
     /// Whether one of these is known, or was and is suppressed.
-    async fn any_known(&self, once: &AtOnce<'_>, who: &[&Identified]) -> Result<bool, StoreError> {
+    async fn any_known(
+        &self,
+        once: &AtOnce<'_>,
+        who: &[&Identified],
+        marks: &[SuppressionFingerprint],
+    ) -> Result<bool, StoreError> {
         let fingerprints =
             who.iter().flat_map(|who| &who.fingerprints).map(|(_, print)| print.as_bytes().to_vec());
-        let marks = who.iter().flat_map(|who| self.marks(who)).map(|mark| mark.as_bytes().to_vec());
+        let marks = marks.iter().map(|mark| mark.as_bytes().to_vec());
         let found = sql("SELECT EXISTS (SELECT FROM subject_identifier WHERE fingerprint = ANY($1::bytea[])) \
              OR EXISTS (SELECT FROM suppression WHERE fingerprint = ANY($2::bytea[]))")
         .with(fingerprints.collect::<Vec<_>>())
         .with(marks.collect::<Vec<_>>())
-        .only_row(once.reader())
+        .only_row(once.store().db())
         .await?;
         found.get(0)
     }
@@ -423,7 +438,7 @@ impl CaptureConsents {
         let acted = capture
             .events
             .iter()
-            .filter(|event| !matches!(event.kind, EventKind::RegimeDeclared | EventKind::BirthDeclared))
+            .filter(|event| !event.kind.is_fact())
             .map(|event| event.captured_at)
             .max();
         since.is_some_and(|since| acted.is_none_or(|acted| acted <= *since))

@@ -120,6 +120,8 @@ impl Change for ConfirmGrants {
                     subject: *ledger_ref,
                     receipt: self.receipt,
                     events: events.clone(),
+                    source: None,
+                    attributes: None,
                 };
                 Entries::one(LedgerEntry { at: self.at, event })
             }
@@ -178,19 +180,21 @@ impl ConfirmGrants {
         waiting: &Waiting,
     ) -> Result<Vec<ConsentEvent>, StoreError> {
         let rows = sql("SELECT sequence, sealed FROM consent_event \
-             WHERE subject_id = $1 AND receipt = $2 AND kind = $3 ORDER BY sequence")
+             WHERE subject_id = $1 AND receipt = $2 ORDER BY sequence")
         .with_bytes(waiting.subject.as_bytes())
         .with_bytes(waiting.receipt.as_bytes())
-        .with(i16::from(EventKind::GrantRequested.code()))
         .rows(conn.raw())
         .await?;
         let gone = StoreError::defect("a batch lost a person");
         let (key, standing) = (crowd.key(waiting.subject)?, crowd.standing(waiting.subject).ok_or(gone)?);
-        let mut grants = Vec::with_capacity(rows.len());
+        let mut requests = Vec::new();
         for row in &rows {
-            let sequence = row.get::<i32>(0)?.try_into().map_err(|_| StoreError::Tampered)?;
-            let (request, _) =
-                key.open_event(sequence, &row.get::<Vec<u8>>(1)?).map_err(|_| StoreError::Tampered)?;
+            let first = row.get::<i32>(0)?.try_into().map_err(|_| StoreError::Tampered)?;
+            let (events, _) = key.open_act(first, &row.get::<Vec<u8>>(1)?).map_err(|_| StoreError::Tampered)?;
+            requests.extend(events.into_iter().filter(|event| event.kind == EventKind::GrantRequested));
+        }
+        let mut grants = Vec::with_capacity(requests.len());
+        for request in requests {
             let Some(purpose) = request.purpose else { continue };
             // At equal times the protective side wins (STA-12).
             let denied = standing.denied_at(&purpose).max(standing.objected_at());

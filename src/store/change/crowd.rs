@@ -20,7 +20,7 @@ use kernel::time::Timestamp;
 use super::aftermath::{Telling, insert_tellings};
 use crate::Backend;
 use crate::error::StoreError;
-use crate::statement::{Row, Statement, sql};
+use crate::statement::{Row, sql};
 use crate::unit_of_work::{AtOnce, Conn, Entries, at_once};
 
 /// A person as a form or a source knows them.
@@ -45,7 +45,7 @@ pub(super) struct Crowd<'c> {
     links: BTreeMap<Fingerprint, (IdentifierKind, SubjectId)>,
     fresh: BTreeMap<SubjectId, LedgerRef>,
     members: BTreeMap<SubjectId, Member>,
-    events: Vec<SealedEvent>,
+    acts: Vec<SealedAct>,
     /// Who is to be told of what was taken back.
     pub(super) tellings: Vec<Telling>,
 }
@@ -62,10 +62,14 @@ struct Member {
     merged: bool,
 }
 
-struct SealedEvent {
+/// The events of one post or record, as one row.
+struct SealedAct {
     subject: SubjectId,
+    /// The place of the first event in the history.
+    first: i32,
+    events: i32,
+    received_at: Timestamp,
     receipt: ReceiptId,
-    event: ConsentEvent,
     sealed: Vec<u8>,
 }
 
@@ -93,7 +97,7 @@ impl<'c> Crowd<'c> {
             links: BTreeMap::new(),
             fresh: BTreeMap::new(),
             members: BTreeMap::new(),
-            events: Vec::new(),
+            acts: Vec::new(),
             tellings: Vec::new(),
         }
     }
@@ -283,7 +287,7 @@ impl<'c> Crowd<'c> {
         evidence: Option<&Evidence>,
     ) -> Result<Vec<(u8, Option<Purpose>)>, StoreError> {
         let member = self.members.get_mut(&id).ok_or(StoreError::defect("a batch lost a person"))?;
-        let mut added = Vec::with_capacity(events.len());
+        let mut act = Vec::with_capacity(events.len());
         for event in events {
             if has_fact(&member.standing, event) {
                 continue;
@@ -291,16 +295,25 @@ impl<'c> Crowd<'c> {
             let mut event = event.clone();
             event.sequence = member.standing.next_sequence();
             member.standing.apply(&event);
-            let evidence = evidence.filter(|_| !is_fact(event.kind));
-            let sealed = member
-                .key
-                .seal_event(&event, evidence)
-                .map_err(|_| StoreError::defect("an event could not be sealed"))?;
-            member.folded = true;
-            added.push((event.kind.code(), event.purpose.clone()));
-            self.events.push(SealedEvent { subject: id, receipt, event, sealed });
+            act.push(event);
         }
-        Ok(added)
+        let Some(first) = act.first() else { return Ok(Vec::new()) };
+        let number = |number| i32::try_from(number).map_err(|_| StoreError::defect("a history is too long"));
+        let states = act.iter().any(|event| !event.kind.is_fact());
+        let sealed = member
+            .key
+            .seal_act(&act, evidence.filter(|_| states))
+            .map_err(|_| StoreError::defect("an act could not be sealed"))?;
+        self.acts.push(SealedAct {
+            subject: id,
+            first: number(u64::from(first.sequence))?,
+            events: number(act.len() as u64)?,
+            received_at: first.received_at,
+            receipt,
+            sealed,
+        });
+        member.folded = true;
+        Ok(act.into_iter().map(|event| (event.kind.code(), event.purpose)).collect())
     }
 
     /// Seals attributes into a person's record.
@@ -371,71 +384,75 @@ impl<'c> Crowd<'c> {
         insert_subjects(conn, self.at, fresh).await?;
         update_records(conn, merged).await?;
         update_standings(conn, folded).await?;
-        insert_events(conn, self.events).await?;
+        insert_acts(conn, self.acts).await?;
         insert_tellings(conn, self.at, self.tellings).await
     }
 
-    /// Writes a batch of new persons, their events and the batch's ledger entries as one statement. Fails as a whole
-    /// when one of them turns out to be known.
-    pub(super) async fn write_at_once(self, once: &AtOnce<'_>, entries: Entries) -> Result<(), StoreError> {
-        let (mut fingerprints, mut kinds, mut owners) = (Vec::new(), Vec::new(), Vec::new());
-        for (fingerprint, (kind, subject)) in &self.links {
-            fingerprints.push(fingerprint.as_bytes().to_vec());
-            kinds.push(kind.as_str().to_owned());
-            owners.push(subject.as_bytes().to_vec());
-        }
-        let (mut ids, mut refs, mut keys) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut standings, mut records) = (Vec::new(), Vec::new());
-        for (id, member) in self.members {
+    /// Writes a batch of new persons, their acts and the batch's ledger entries as one statement. Fails as a whole
+    /// when one of them turns out to be known, or one of the `marks` to be suppressed.
+    pub(super) async fn write_at_once(
+        self,
+        once: &AtOnce<'_>,
+        marks: &[SuppressionFingerprint],
+        entries: Entries,
+    ) -> Result<(), StoreError> {
+        let mut standings = Vec::with_capacity(self.members.len());
+        let (mut ids, mut refs) = (Vec::new(), Vec::new());
+        let (mut keys, mut records) = (Vec::<&[u8]>::new(), Vec::new());
+        for (id, member) in &self.members {
+            let wrapped = member.fresh.as_ref().ok_or(StoreError::defect("somebody known is among strangers"))?;
             let standing = member.key.seal_standing(&member.standing);
-            let wrapped = member.fresh.ok_or(StoreError::defect("somebody known is among strangers"))?;
-            ids.push(id.as_bytes().to_vec());
-            refs.push(member.ledger_ref.as_bytes().to_vec());
-            keys.push(wrapped.as_bytes().to_vec());
             standings.push(standing.map_err(|_| StoreError::defect("a standing could not be sealed"))?);
-            records.push(member.record);
+            ids.push(id.as_bytes().as_slice());
+            refs.push(member.ledger_ref.as_bytes().as_slice());
+            keys.push(wrapped.as_bytes());
+            records.push(member.record.as_slice());
         }
-        let count = i64::try_from(fingerprints.len()).map_err(|_| StoreError::defect("a batch is too large"))?;
-        let columns = EventColumns::of(self.events)?;
-        let statement = sql(at_once!(
-            "links AS (INSERT INTO subject_identifier (fingerprint, kind, subject_id, added_at) \
-                 SELECT fingerprint, kind, subject_id, $3::bigint \
-                 FROM unnest($4::bytea[], $5::text[], $6::bytea[]) AS t (fingerprint, kind, subject_id) \
-                 ON CONFLICT (fingerprint) DO NOTHING RETURNING 1), \
-             subjects AS (INSERT INTO subject (id, ordinal, change_sequence, version, created_at, ledger_ref, \
-                     wrapped_key, standing, record) \
-                 SELECT id, nextval('subject_ordinal'), $1::bigint + pg_current_xact_id()::text::bigint, 1, \
-                     $3::bigint, ledger_ref, wrapped_key, standing, record \
-                 FROM unnest($7::bytea[], $8::bytea[], $9::bytea[], $10::bytea[], $11::bytea[]) \
-                     AS t (id, ledger_ref, wrapped_key, standing, record)), \
-             events AS (INSERT INTO consent_event (subject_id, sequence, kind, purpose, captured_at, received_at, \
-                     notice, receipt, sealed) \
-                 SELECT subject_id, sequence, kind, nullif(purpose, ''), captured_at, received_at, \
-                     nullif(notice, ''), receipt, sealed \
-                 FROM unnest($13::bytea[], $14::int[], $15::smallint[], $16::text[], $17::bigint[], $18::bigint[], \
-                         $19::bytea[], $20::bytea[], $21::bytea[]) \
-                     AS t (subject_id, sequence, kind, purpose, captured_at, received_at, notice, receipt, sealed)) \
-             SELECT 1 / (count(*) = $12::bigint)::int FROM links"
-        ));
+        let links = || self.links.iter();
+        // Who was known when the statement began is looked for beside the conflicts, too: an insertion waits for an
+        // erasure that is in work and then succeeds, while the erasure's mark came after the statement began.
+        let acts = || self.acts.iter();
         let statement = once
-            .begin(statement, entries)?
-            .with(self.at.as_millis())
-            .with(fingerprints)
-            .with(kinds)
-            .with(owners)
-            .with(ids)
-            .with(refs)
-            .with(keys)
-            .with(standings)
-            .with(records)
-            .with(count);
-        once.finish(columns.bind(statement)).await
+            .begin(
+                at_once!(
+                    "links AS (INSERT INTO subject_identifier (fingerprint, kind, subject_id, added_at) \
+                     SELECT fingerprint, kind, subject_id, $3 \
+                     FROM unnest($4::bytea[], $5::text[], $6::bytea[]) AS t (fingerprint, kind, subject_id) \
+                     ON CONFLICT (fingerprint) DO NOTHING RETURNING 1), \
+                 subjects AS (INSERT INTO subject (id, ordinal, change_sequence, version, created_at, ledger_ref, \
+                         wrapped_key, standing, record) \
+                     SELECT id, nextval('subject_ordinal'), $1 + pg_current_xact_id()::text::bigint, 1, $3, \
+                         ledger_ref, wrapped_key, standing, record \
+                     FROM unnest($7::bytea[], $8::bytea[], $9::bytea[], $10::bytea[], $11::bytea[]) \
+                         AS t (id, ledger_ref, wrapped_key, standing, record)), \
+                 acts AS (INSERT INTO consent_event (subject_id, sequence, events, received_at, receipt, sealed) \
+                     SELECT subject_id, sequence, events, received_at, receipt, sealed \
+                     FROM unnest($12::bytea[], $13::int[], $14::int[], $15::bigint[], $16::bytea[], $17::bytea[]) \
+                         AS t (subject_id, sequence, events, received_at, receipt, sealed)) \
+                 SELECT 1 / ((SELECT count(*) FROM links) = cardinality($4::bytea[]) \
+                     AND NOT EXISTS (SELECT FROM subject_identifier WHERE fingerprint = ANY($4::bytea[])) \
+                     AND NOT EXISTS (SELECT FROM suppression WHERE fingerprint = ANY($18::bytea[])))::int"
+                ),
+                entries,
+            )?
+            .bind(self.at.as_millis())
+            .bind(links().map(|(fingerprint, _)| fingerprint.as_bytes().as_slice()).collect::<Vec<_>>())
+            .bind(links().map(|(_, (kind, _))| kind.as_str()).collect::<Vec<_>>())
+            .bind(links().map(|(_, (_, subject))| subject.as_bytes().as_slice()).collect::<Vec<_>>())
+            .bind(ids)
+            .bind(refs)
+            .bind(keys)
+            .bind(&standings)
+            .bind(records)
+            .bind(acts().map(|act| act.subject.as_bytes().as_slice()).collect::<Vec<_>>())
+            .bind(acts().map(|act| act.first).collect::<Vec<_>>())
+            .bind(acts().map(|act| act.events).collect::<Vec<_>>())
+            .bind(acts().map(|act| act.received_at.as_millis()).collect::<Vec<_>>())
+            .bind(acts().map(|act| act.receipt.as_bytes().as_slice()).collect::<Vec<_>>())
+            .bind(acts().map(|act| act.sealed.as_slice()).collect::<Vec<_>>())
+            .bind(marks.iter().map(|mark| mark.as_bytes().as_slice()).collect::<Vec<_>>());
+        once.finish(statement).await
     }
-}
-
-/// Facts that sources repeat with every post.
-const fn is_fact(kind: EventKind) -> bool {
-    matches!(kind, EventKind::RegimeDeclared | EventKind::BirthDeclared)
 }
 
 fn has_fact(standing: &Standing, event: &ConsentEvent) -> bool {
@@ -663,97 +680,49 @@ async fn update_standings(conn: &Conn<'_>, rows: Vec<(SubjectId, Vec<u8>)>) -> R
     Ok(())
 }
 
-async fn insert_events(conn: &Conn<'_>, rows: Vec<SealedEvent>) -> Result<(), StoreError> {
-    if rows.is_empty() {
+async fn insert_acts(conn: &Conn<'_>, acts: Vec<SealedAct>) -> Result<(), StoreError> {
+    if acts.is_empty() {
         return Ok(());
     }
     match conn.backend() {
-        Backend::Postgres => insert_events_at_once(conn, rows).await,
+        Backend::Postgres => {
+            let (mut subjects, mut sequences, mut events) = (Vec::new(), Vec::new(), Vec::new());
+            let (mut received, mut receipts, mut sealed) = (Vec::new(), Vec::new(), Vec::new());
+            for act in acts {
+                subjects.push(act.subject.as_bytes().to_vec());
+                sequences.push(act.first);
+                events.push(act.events);
+                received.push(act.received_at.as_millis());
+                receipts.push(act.receipt.as_bytes().to_vec());
+                sealed.push(act.sealed);
+            }
+            sql("INSERT INTO consent_event (subject_id, sequence, events, received_at, receipt, sealed) \
+                 SELECT subject_id, sequence, events, received_at, receipt, sealed \
+                 FROM unnest($1::bytea[], $2::int[], $3::int[], $4::bigint[], $5::bytea[], $6::bytea[]) \
+                     AS t (subject_id, sequence, events, received_at, receipt, sealed)")
+            .with(subjects)
+            .with(sequences)
+            .with(events)
+            .with(received)
+            .with(receipts)
+            .with(sealed)
+            .execute(conn.raw())
+            .await?;
+        }
         Backend::Sqlite => {
-            for row in rows {
-                let notice = row.event.grant.as_ref().and_then(|grant| grant.notice);
-                sql("INSERT INTO consent_event (subject_id, sequence, kind, purpose, captured_at, received_at, notice, \
-                         receipt, sealed) \
-                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)")
-                .with_bytes(row.subject.as_bytes())
-                .with(i64::from(row.event.sequence))
-                .with(i16::from(row.event.kind.code()))
-                .with(row.event.purpose.as_ref().map(|purpose| purpose.as_str().to_owned()))
-                .with(row.event.captured_at.as_millis())
-                .with(row.event.received_at.as_millis())
-                .with(notice.map(|notice| notice.as_bytes().to_vec()))
-                .with_bytes(row.receipt.as_bytes())
-                .with(row.sealed)
+            for act in acts {
+                sql("INSERT INTO consent_event (subject_id, sequence, events, received_at, receipt, sealed) \
+                     VALUES ($1, $2, $3, $4, $5, $6)")
+                .with_bytes(act.subject.as_bytes())
+                .with(act.first)
+                .with(act.events)
+                .with(act.received_at.as_millis())
+                .with_bytes(act.receipt.as_bytes())
+                .with(act.sealed)
                 .execute(conn.raw())
                 .await?;
             }
-            Ok(())
         }
     }
-}
-
-/// Events as the columns of one statement.
-#[derive(Default)]
-struct EventColumns {
-    subjects: Vec<Vec<u8>>,
-    sequences: Vec<i32>,
-    kinds: Vec<i16>,
-    purposes: Vec<String>,
-    captured: Vec<i64>,
-    received: Vec<i64>,
-    notices: Vec<Vec<u8>>,
-    receipts: Vec<Vec<u8>>,
-    sealed: Vec<Vec<u8>>,
-}
-
-impl EventColumns {
-    fn of(rows: Vec<SealedEvent>) -> Result<Self, StoreError> {
-        let mut columns = Self::default();
-        for row in rows {
-            let sequence = i32::try_from(row.event.sequence);
-            let sequence =
-                sequence.map_err(|_| StoreError::defect("a history has more events than it can number"))?;
-            let notice = row.event.grant.as_ref().and_then(|grant| grant.notice);
-            columns.subjects.push(row.subject.as_bytes().to_vec());
-            columns.sequences.push(sequence);
-            columns.kinds.push(i16::from(row.event.kind.code()));
-            // Arrays travel without nulls: what is absent is empty until it arrives.
-            columns
-                .purposes
-                .push(row.event.purpose.as_ref().map_or_else(String::new, |purpose| purpose.as_str().to_owned()));
-            columns.captured.push(row.event.captured_at.as_millis());
-            columns.received.push(row.event.received_at.as_millis());
-            columns.notices.push(notice.map_or_else(Vec::new, |notice| notice.as_bytes().to_vec()));
-            columns.receipts.push(row.receipt.as_bytes().to_vec());
-            columns.sealed.push(row.sealed);
-        }
-        Ok(columns)
-    }
-
-    /// Adds the columns as the next nine arguments.
-    fn bind(self, statement: Statement) -> Statement {
-        statement
-            .with(self.subjects)
-            .with(self.sequences)
-            .with(self.kinds)
-            .with(self.purposes)
-            .with(self.captured)
-            .with(self.received)
-            .with(self.notices)
-            .with(self.receipts)
-            .with(self.sealed)
-    }
-}
-
-async fn insert_events_at_once(conn: &Conn<'_>, rows: Vec<SealedEvent>) -> Result<(), StoreError> {
-    let statement =
-        sql("INSERT INTO consent_event (subject_id, sequence, kind, purpose, captured_at, received_at, \
-             notice, receipt, sealed) \
-         SELECT subject_id, sequence, kind, nullif(purpose, ''), captured_at, received_at, nullif(notice, ''), \
-             receipt, sealed \
-         FROM unnest($1::bytea[], $2::int[], $3::smallint[], $4::text[], $5::bigint[], $6::bigint[], $7::bytea[], \
-             $8::bytea[], $9::bytea[]) \
-             AS t (subject_id, sequence, kind, purpose, captured_at, received_at, notice, receipt, sealed)");
-    EventColumns::of(rows)?.bind(statement).execute(conn.raw()).await?;
     Ok(())
 }

@@ -148,19 +148,22 @@ impl Change for IngestRecords {
     fn entries(&self, output: &Self::Output) -> Entries {
         let events = self.records.iter().zip(output).flat_map(|(record, outcome)| {
             let Ingested::Recorded { ledger_ref, events, forgotten: names, .. } = outcome else {
-                return [None, None, None];
+                return [None, None];
             };
-            let ingested = LedgerEvent::RecordIngested {
-                subject: *ledger_ref,
-                source: record.source.clone(),
-                attributes: record.attributes.iter().map(|(name, _)| name.clone()).collect(),
+            let (source, attributes) =
+                (record.source.clone(), record.attributes.iter().map(|(name, _)| name.clone()).collect());
+            let ingested = if events.is_empty() {
+                LedgerEvent::RecordIngested { subject: *ledger_ref, source, attributes }
+            } else {
+                LedgerEvent::ConsentCaptured {
+                    subject: *ledger_ref,
+                    receipt: record.receipt,
+                    events: events.clone(),
+                    source: Some(source),
+                    attributes: Some(attributes),
+                }
             };
-            let captured = (!events.is_empty()).then(|| LedgerEvent::ConsentCaptured {
-                subject: *ledger_ref,
-                receipt: record.receipt,
-                events: events.clone(),
-            });
-            [Some(ingested), captured, forgotten(*ledger_ref, names)]
+            [Some(ingested), forgotten(*ledger_ref, names)]
         });
         let entries = events.flatten().map(|event| LedgerEntry { at: self.at, event });
         Entries::each(entries, Unchanged::TurnedAway)

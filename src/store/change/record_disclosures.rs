@@ -48,20 +48,35 @@ impl Change for RecordDisclosures {
     }
 
     async fn at_once(&self, once: &AtOnce<'_>) -> Result<Option<()>, StoreError> {
-        let statement = sql(at_once!(
-            "disclosures AS (INSERT INTO disclosure (pull, page, recipient, purpose, attributes, policy, at, \
-                     first_ordinal, last_ordinal, subjects, bitmap) \
-                 SELECT pull, page, recipient, purpose, attributes, policy, at, \
-                     CASE WHEN first_ordinal <= last_ordinal THEN first_ordinal END, \
-                     CASE WHEN first_ordinal <= last_ordinal THEN last_ordinal END, subjects, bitmap \
-                 FROM unnest($3::bytea[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::bytea[], \
-                         $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bytea[]) \
-                     AS t (pull, page, recipient, purpose, attributes, policy, at, first_ordinal, last_ordinal, \
-                           subjects, bitmap)) \
-             SELECT 1"
-        ));
-        let statement = once.begin(statement, self.entries(&()))?;
-        once.finish(self.bind(statement)?).await?;
+        let pages = || self.disclosures.iter();
+        // Arrays travel without nulls: no ordinals are an empty range until they arrive.
+        let range = |page: &DisclosureRecord| page.ordinals.unwrap_or((1, 0));
+        let numbers = |numbers: Vec<u64>| numbers.into_iter().map(signed).collect::<Result<Vec<_>, _>>();
+        let statement = once
+            .begin(at_once!(
+                "disclosures AS (INSERT INTO disclosure (pull, page, recipient, purpose, attributes, policy, at, \
+                         first_ordinal, last_ordinal, subjects, bitmap) \
+                     SELECT pull, page, recipient, purpose, attributes, policy, at, \
+                         CASE WHEN first_ordinal <= last_ordinal THEN first_ordinal END, \
+                         CASE WHEN first_ordinal <= last_ordinal THEN last_ordinal END, subjects, bitmap \
+                     FROM unnest($3::bytea[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::bytea[], \
+                             $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bytea[]) \
+                         AS t (pull, page, recipient, purpose, attributes, policy, at, first_ordinal, \
+                               last_ordinal, subjects, bitmap)) \
+                 SELECT 1"
+            ), self.entries(&()))?
+            .bind(pages().map(|page| page.pull.as_bytes().as_slice()).collect::<Vec<_>>())
+            .bind(pages().map(|page| i64::from(page.page)).collect::<Vec<_>>())
+            .bind(pages().map(|page| page.recipient.as_str()).collect::<Vec<_>>())
+            .bind(pages().map(|page| page.purpose.as_str()).collect::<Vec<_>>())
+            .bind(pages().map(|page| join_names(&page.attributes)).collect::<Vec<_>>())
+            .bind(pages().map(|page| page.policy.as_bytes().as_slice()).collect::<Vec<_>>())
+            .bind(pages().map(|page| page.at.as_millis()).collect::<Vec<_>>())
+            .bind(numbers(pages().map(|page| range(page).0).collect())?)
+            .bind(numbers(pages().map(|page| range(page).1).collect())?)
+            .bind(numbers(pages().map(|page| page.subjects).collect())?)
+            .bind(pages().map(|page| page.bitmap.as_slice()).collect::<Vec<_>>());
+        once.finish(statement).await?;
         Ok(Some(()))
     }
 

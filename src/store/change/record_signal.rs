@@ -150,6 +150,8 @@ impl Change for RecordSignal {
                 subject: party.ledger_ref,
                 receipt: party.receipt,
                 events: party.events.clone(),
+                source: None,
+                attributes: None,
             };
             LedgerEntry { at: self.arrival.received_at, event }
         });

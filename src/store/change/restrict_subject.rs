@@ -79,6 +79,8 @@ impl Change for RestrictSubject {
             subject: output.ledger_ref,
             receipt: self.receipt,
             events: output.events.clone(),
+            source: None,
+            attributes: None,
         };
         Entries::one(LedgerEntry { at: self.at, event })
     }

@@ -115,6 +115,8 @@ impl Change for TakeBack {
                     subject: *ledger_ref,
                     receipt: self.receipt,
                     events: events.clone(),
+                    source: None,
+                    attributes: None,
                 };
                 let all = [event].into_iter().chain(forgotten(*ledger_ref, names));
                 let entries = all.map(|event| LedgerEntry { at: self.at, event });

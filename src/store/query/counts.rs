@@ -27,11 +27,13 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn counts(&self) -> Result<Counts, StoreError> {
-        let row = sql("SELECT (SELECT count(*) FROM subject), (SELECT count(*) FROM consent_event), \
+        let row = sql(
+            "SELECT (SELECT count(*) FROM subject), (SELECT CAST(coalesce(sum(events), 0) AS bigint) FROM consent_event), \
                  (SELECT count(*) FROM ledger_entry), \
                  coalesce((SELECT size FROM ledger_checkpoint ORDER BY size DESC LIMIT 1), 0), \
                  (SELECT count(*) FROM disclosure), \
-                 (SELECT count(*) FROM rights_request WHERE completed_at IS NULL)")
+                 (SELECT count(*) FROM rights_request WHERE completed_at IS NULL)",
+        )
         .only_row(self.db())
         .await?;
         Ok(Counts {

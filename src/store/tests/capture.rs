@@ -31,7 +31,7 @@ on_both! {
         assert_eq!(subjects.len(), 1);
         assert_eq!(all.iter().filter(|recorded| recorded.created).count(), 1);
         let subject = all[0].subject;
-        assert_eq!(db.store.consent_events(subject).await.unwrap().len(), 16);
+        assert_eq!(db.store.consent_acts(subject).await.unwrap().len(), 16);
         assert_eq!(db.store.counts().await.unwrap().subjects, 1);
         db.check_fold(subject).await;
     }
@@ -131,15 +131,22 @@ on_both! {
         post.evidence = Some(evidence.clone());
         let recorded = db.capture(post).await;
         let key = db.key(recorded.subject).await;
-        let rows = db.store.consent_events(recorded.subject).await.unwrap();
-        assert_eq!(key.open_event(0, &rows[0].sealed).unwrap().1, None);
-        assert_eq!(key.open_event(1, &rows[1].sealed).unwrap().1, Some(evidence));
-        let grant = grant(0).grant.unwrap();
-        assert_eq!((rows[1].kind, rows[1].notice, rows[1].receipt), (2, grant.notice, recorded.receipt));
-        assert_eq!(rows[1].purpose.as_ref().map(|purpose| purpose.as_str()), Some("marketing"));
-        assert_eq!((rows[0].purpose.clone(), rows[0].notice), (None, None));
-        // An event at another place of the history does not open.
-        assert!(key.open_event(0, &rows[1].sealed).is_err());
+        let acts = db.store.consent_acts(recorded.subject).await.unwrap();
+        assert_eq!((acts.len(), acts[0].first, acts[0].events, acts[0].receipt), (1, 0, 2, recorded.receipt));
+        let (events, proof) = key.open_act(0, &acts[0].sealed).unwrap();
+        assert_eq!(proof, Some(evidence));
+        assert_eq!((events[0].kind, events[1].kind), (EventKind::RegimeDeclared, EventKind::GrantConfirmed));
+        assert_eq!(events[1].grant.as_ref().unwrap().notice, grant(0).grant.unwrap().notice);
+        // An act at another place of the history does not open.
+        assert!(key.open_act(1, &acts[0].sealed).is_err());
+    }
+
+    async fn a_fact_alone_carries_no_evidence(db) {
+        let mut told = event(EventKind::RegimeDeclared, 0);
+        (told.purpose, told.regime) = (None, Some(Regime::UkGdpr));
+        let recorded = db.capture(db.post("anna@example.org", vec![told])).await;
+        let act = db.store.consent_acts(recorded.subject).await.unwrap().remove(0);
+        assert_eq!(db.key(recorded.subject).await.open_act(0, &act.sealed).unwrap().1, None);
     }
 
     async fn a_token_of_nobody_stores_nothing(db) {
@@ -181,11 +188,8 @@ on_both! {
                     subject: recorded.ledger_ref,
                     receipt: recorded.receipt,
                     events: recorded.events.clone(),
-                },
-                LedgerEvent::RecordIngested {
-                    subject: recorded.ledger_ref,
-                    source: "newsletter".parse().unwrap(),
-                    attributes: vec![attribute("email")],
+                    source: Some("newsletter".parse().unwrap()),
+                    attributes: Some(vec![attribute("email")]),
                 },
             ]
         );

@@ -37,7 +37,7 @@ on_both! {
         let anna = db.capture(post).await;
         let ben = db.capture(db.post("ben@example.org", vec![grant(0)])).await.subject;
         let row = db.row(anna.subject).await;
-        let event = db.store.consent_events(anna.subject).await.unwrap().remove(0);
+        let event = db.store.consent_acts(anna.subject).await.unwrap().remove(0);
         let fingerprint = db.fingerprint("anna@example.org");
 
         let erase = erasure(&db, anna.subject);
@@ -59,7 +59,7 @@ on_both! {
         assert_eq!((erased.ledger_ref, erased.identifiers), (Some(anna.ledger_ref), 1));
 
         assert!(db.store.rows_by_ids(&[anna.subject]).await.unwrap().is_empty());
-        assert!(db.store.consent_events(anna.subject).await.unwrap().is_empty());
+        assert!(db.store.consent_acts(anna.subject).await.unwrap().is_empty());
         assert!(db.store.fingerprints_of(anna.subject).await.unwrap().is_empty());
         assert_eq!(db.store.find_by_fingerprint(&fingerprint).await.unwrap(), None);
         assert!(db.store.idempotency("form", &[1; 32], NOW).await.unwrap().is_none());

@@ -176,13 +176,23 @@ impl TestStore {
         self.keyring.unwrap_key(id, &row.wrapped_key).unwrap().open_standing(&row.standing).unwrap()
     }
 
+    /// The stored history, opened.
+    pub(crate) async fn history(&self, id: SubjectId) -> Vec<ConsentEvent> {
+        let key = self.key(id).await;
+        let mut events = Vec::new();
+        for act in self.store.consent_acts(id).await.unwrap() {
+            let opened = key.open_act(act.first, &act.sealed).unwrap().0;
+            assert_eq!(u32::try_from(opened.len()).unwrap(), act.events);
+            events.extend(opened);
+        }
+        events
+    }
+
     /// Checks that the stored standing is the fold of the stored history, and that the history has no gap.
     pub(crate) async fn check_fold(&self, id: SubjectId) {
-        let key = self.key(id).await;
-        let rows = self.store.consent_events(id).await.unwrap();
-        let events: Vec<_> = rows.iter().map(|row| key.open_event(row.sequence, &row.sealed).unwrap().0).collect();
-        let sequences: Vec<_> = rows.iter().map(|row| row.sequence).collect();
-        assert_eq!(sequences, (0..u32::try_from(rows.len()).unwrap()).collect::<Vec<_>>());
+        let events = self.history(id).await;
+        let sequences: Vec<_> = events.iter().map(|event| event.sequence).collect();
+        assert_eq!(sequences, (0..u32::try_from(events.len()).unwrap()).collect::<Vec<_>>());
         assert_eq!(self.standing(id).await, Standing::fold(id, &events));
     }
 

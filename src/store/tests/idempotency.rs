@@ -34,7 +34,7 @@ on_both! {
         let outcomes = db.try_capture(posts).await.unwrap();
         assert_eq!(outcomes[0], replayed);
         recorded(&outcomes[1]);
-        assert_eq!(db.store.consent_events(first.subject).await.unwrap().len(), 1);
+        assert_eq!(db.store.consent_acts(first.subject).await.unwrap().len(), 1);
         let stored = db.store.idempotency("form:newsletter", &[1; 32], NOW).await.unwrap().unwrap();
         assert_eq!((stored.request, stored.subject, stored.outcome), ([1; 32], Some(first.subject), vec![1, 1]));
         assert!(db.store.idempotency("other", &[1; 32], NOW).await.unwrap().is_none());

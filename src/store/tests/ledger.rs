@@ -67,8 +67,8 @@ on_both! {
             extender.await.unwrap();
         }
 
-        // 16 of 20 rounds write one entry; 4 write two (captured, ingested) for each of three persons.
-        let total = 6 * (16 + 4 * 3 * 2);
+        // 16 of 20 rounds write one entry; 4 write one for each of three persons.
+        let total = 6 * (16 + 4 * 3);
         eventually(async || {
             db.store.extend_ledger(ORIGIN, &signer(), NOW, 7).await.unwrap();
             let latest = db.store.latest_checkpoint().await.unwrap();

@@ -87,7 +87,7 @@ on_both! {
         let posts = vec![db.post("ben@example.org", vec![grant(0)]), db.post("anna@example.org", vec![grant(0)])];
         assert!(matches!(db.try_capture(posts).await, Err(StoreError::Tampered)));
         assert_eq!(db.store.find_by_fingerprint(&db.fingerprint("ben@example.org")).await.unwrap(), None);
-        assert_eq!((db.ledger_len().await, db.store.consent_events(anna).await.unwrap().len()), (entries, 1));
+        assert_eq!((db.ledger_len().await, db.store.consent_acts(anna).await.unwrap().len()), (entries, 1));
     }
 
     async fn what_the_ledger_and_the_history_say_cannot_be_changed(db) {
@@ -99,7 +99,7 @@ on_both! {
             "DELETE FROM ledger_entry",
             "UPDATE ledger_checkpoint SET note = ''",
             "DELETE FROM ledger_checkpoint",
-            "UPDATE consent_event SET kind = 4",
+            "UPDATE consent_event SET events = 4",
         ] {
             let error = db.raw(statement).await.unwrap_err();
             assert!(error.to_string().contains("append-only"), "{statement}: {error}");
