@@ -26,6 +26,7 @@ use crate::confirmation::ConfirmationSettings;
 use crate::denied::DeniedAttempts;
 use crate::error::AppError;
 use crate::figures::{Counters, Figures};
+use crate::ledger::Witnessing;
 use crate::mail::Post;
 
 /// What the gateway needs to know of its surroundings.
@@ -134,6 +135,7 @@ pub(crate) struct Inner {
     pub(crate) rows: Batcher<Vec<SubjectId>, Vec<SubjectRow>>,
     pub(crate) token_signer: TokenSigner,
     pub(crate) ledger_signer: NoteSigner,
+    pub(crate) witnessing: Witnessing,
     pub(crate) clients: ClientCache,
     pub(crate) denied: DeniedAttempts,
     /// Bounds the memory and the threads that hashing secrets takes.
@@ -199,6 +201,7 @@ impl Gateway {
             runtime,
             token_signer,
             ledger_signer,
+            witnessing: Witnessing::default(),
             clients: ClientCache::default(),
             denied: DeniedAttempts::default(),
             hashing: Semaphore::new(2),

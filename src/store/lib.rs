@@ -22,6 +22,7 @@ pub mod unit_of_work;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use sea_orm::DatabaseConnection;
 use tokio::sync::{OnceCell, Semaphore};
@@ -57,6 +58,8 @@ struct Shared {
     base: OnceCell<i64>,
     /// SQLite lets one connection write. Waiting for it here is fair and keeps the other connections for readers.
     writer: Arc<Semaphore>,
+    /// The size of the largest checkpoint that this process signed.
+    signed: AtomicU64,
 }
 
 impl fmt::Debug for Store {
@@ -91,6 +94,7 @@ impl Store {
             backend: settings.backend()?,
             base: OnceCell::new(),
             writer: Arc::new(Semaphore::new(1)),
+            signed: AtomicU64::new(0),
         };
         let store = Self { shared: Arc::new(shared) };
         store.pending_migrations().await?;
@@ -125,6 +129,14 @@ impl Store {
 
     pub(crate) fn base_cell(&self) -> &OnceCell<i64> {
         &self.shared.base
+    }
+
+    pub(crate) fn largest_signed(&self) -> u64 {
+        self.shared.signed.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn note_signed(&self, size: u64) {
+        self.shared.signed.fetch_max(size, Ordering::AcqRel);
     }
 
     pub(crate) fn writer(&self) -> &Arc<Semaphore> {

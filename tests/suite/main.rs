@@ -31,6 +31,7 @@ mod idempotency;
 mod import_files;
 mod imports;
 mod ledger;
+mod ledger_http;
 mod mail_queue;
 mod notices;
 mod openapi;
