@@ -122,7 +122,7 @@ const READ_RIGHTS: Access = Access::Scope(Scope::RightsRead);
 const IMPORT: Access = Access::Scope(Scope::ImportsWrite);
 const PUBLIC: Access = Access::Public;
 
-static ROUTES: [Route; 41] = [
+static ROUTES: [Route; 42] = [
     // Persons and forms: no login.
     Route {
         is_cross_origin: true,
@@ -230,6 +230,7 @@ static ROUTES: [Route; 41] = [
         "GET, HEAD",
         &[get(READ_RIGHTS, || web::to(v1::receipts::show::handler))],
     ),
+    at("/v1/evidence/{receipt}", "GET, HEAD", &[get(READ_RIGHTS, || web::to(v1::evidence::show::handler))]),
     at(
         "/v1/subjects/{id}/disclosures",
         "GET, HEAD",

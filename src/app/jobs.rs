@@ -21,7 +21,7 @@ const PURGE_EVERY_MS: i64 = 600_000;
 /// How often imports are looked after.
 const TEND_EVERY_MS: i64 = 30_000;
 /// How long a lease is held without being renewed.
-const LEASE_MS: i64 = 10_000;
+const LEASE_MS: i64 = 3_000;
 
 impl Gateway {
     /// Runs the jobs until told to stop. Mail has a loop of its own: a mail server that is slow holds up nothing else.

@@ -3,6 +3,7 @@
 pub mod consents;
 pub mod deliveries;
 pub mod events;
+pub mod evidence;
 pub mod imports;
 pub mod notices;
 pub mod profiles;

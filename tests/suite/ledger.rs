@@ -223,3 +223,61 @@ async fn every_change_has_its_entry(backend: Backend) {
     gateway.get("/health/ready").await.expect(200);
     grows("looking", 0..=0).await;
 }
+
+/// Whoever has the file can change any byte of it. (PostgreSQL's rows hold the same bytes.)
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reg_04_any_byte_that_is_flipped_is_found_and_the_entry_is_named() {
+    let gateway = TestGateway::start(Backend::Sqlite).await;
+    live(&gateway).await;
+    gateway.expect_sound_ledger().await;
+    for table in ["ledger_entry", "ledger_checkpoint"] {
+        gateway.database().execute(&format!("DROP TRIGGER {table}_refuses_update")).await;
+    }
+    let entries = gateway.database().bytes("SELECT entry FROM ledger_entry ORDER BY sequence, id").await;
+    let rows = |column: &str| format!("SELECT CAST({column} AS BLOB) FROM ledger_checkpoint ORDER BY size");
+    let mut flips = 0;
+    for (index, entry) in (0_u64..).zip(&entries) {
+        let at = format!(
+            "ledger_entry SET entry = $ WHERE id = (SELECT id FROM ledger_entry ORDER BY sequence, id LIMIT 1 OFFSET {index})"
+        );
+        for byte in (0..entry.len()).skip(usize::try_from(index).unwrap() % 5).step_by(5) {
+            let fault = flip(&gateway, &at, entry, byte).await;
+            assert_eq!(fault, LedgerFault::of(Tampering::Edited, index), "byte {byte}");
+            flips += 1;
+        }
+    }
+    for column in ["published", "secret", "root", "frontier", "note"] {
+        for (place, value) in gateway.database().bytes(&rows(column)).await.iter().enumerate() {
+            let kind = if column == "note" { "CAST($ AS text)" } else { "$" };
+            let at = format!(
+                "ledger_checkpoint SET {column} = {kind} WHERE size = \
+                 (SELECT size FROM ledger_checkpoint ORDER BY size LIMIT 1 OFFSET {place})"
+            );
+            for byte in (0..value.len()).skip(place % 7).step_by(7) {
+                let fault = flip(&gateway, &at, value, byte).await;
+                // What was published is 33 bytes an entry, and each names its own.
+                if let (0, "published") = (place, column) {
+                    let expected = LedgerFault::of(Tampering::Republished, byte as u64 / 33);
+                    assert!(fault == expected || fault.how == Tampering::Locked, "byte {byte}: {fault}");
+                }
+                flips += 1;
+            }
+        }
+    }
+    assert!(flips > 300, "{flips}");
+    gateway.expect_sound_ledger().await;
+}
+
+/// Changes one byte, verifies, and puts it back. `at`: the update, with `$` for the value.
+async fn flip(gateway: &TestGateway, at: &str, value: &[u8], byte: usize) -> LedgerFault {
+    let write = async |value: &[u8]| {
+        let literal = format!("X'{}'", kernel::id::hex(value));
+        gateway.database().execute(&format!("UPDATE {}", at.replace('$', &literal))).await;
+    };
+    let mut changed = value.to_vec();
+    changed[byte] ^= 1;
+    write(&changed).await;
+    let found = gateway.verify().await.fault;
+    write(value).await;
+    found.unwrap_or_else(|| panic!("byte {byte} of {at} was flipped and not found"))
+}

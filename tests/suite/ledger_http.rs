@@ -180,6 +180,20 @@ async fn era_19_what_is_published_tells_nothing(backend: Backend) {
     for name in ["profiling_segmentation", "segmentation", "city", "officer"] {
         assert!(!holds(name.as_bytes()), "{name} is published");
     }
+    // No unkeyed hash of the address, by MD5, SHA-1 or SHA-256, is in the ledger, in what is published, or in the log.
+    assert_eq!(anna.email, "anna.q7canary@example.org");
+    let sha256 = hex(&Sha256::digest(&anna.email));
+    let entries = gateway.database().bytes("SELECT entry FROM ledger_entry").await.concat();
+    let log = crate::harness::log::kept();
+    for digest in ["f1fac4c33053fc9fbf586e8af69bbd99", "71e746bfc479c5c26a5462d3c2f4e6a8efe7446e", &sha256] {
+        let raw: Vec<u8> =
+            (0..digest.len() / 2).map(|at| u8::from_str_radix(&digest[2 * at..2 * at + 2], 16).unwrap()).collect();
+        for haystack in [&public, &entries, &log.clone().into_bytes()] {
+            for needle in [&raw, digest.as_bytes()] {
+                assert!(!haystack.windows(needle.len()).any(|window| window == needle), "{digest}");
+            }
+        }
+    }
 }
 
 /// `consentry ledger verify --url`, its exit code and what it says.

@@ -307,6 +307,9 @@ pub enum Inspection {
     /// A consent receipt.
     #[n(6)]
     Receipt = 6,
+    /// The evidence of a consent.
+    #[n(7)]
+    Evidence = 7,
 }
 
 /// What somebody tried, in the words of the faces rather than of paths or bodies that a caller could fill.
