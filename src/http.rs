@@ -122,7 +122,7 @@ const READ_RIGHTS: Access = Access::Scope(Scope::RightsRead);
 const IMPORT: Access = Access::Scope(Scope::ImportsWrite);
 const PUBLIC: Access = Access::Public;
 
-static ROUTES: [Route; 42] = [
+static ROUTES: [Route; 43] = [
     // Persons and forms: no login.
     Route {
         is_cross_origin: true,
@@ -248,6 +248,11 @@ static ROUTES: [Route; 42] = [
         "/v1/rights-requests/{id}",
         "GET, HEAD",
         &[get(Access::Scope(Scope::RightsRead), || web::to(v1::rights_requests::show::handler))],
+    ),
+    at(
+        "/v1/ledger/entries",
+        "GET, HEAD",
+        &[get(Access::Scope(Scope::LedgerRead), || web::to(v1::ledger::entries::handler))],
     ),
     // Everybody.
     at("/ledger/checkpoint", "GET, HEAD", &[get(PUBLIC, || web::to(ledger::checkpoint::handler))]),

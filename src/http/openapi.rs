@@ -48,6 +48,7 @@ use super::{Access, Route, routes};
         super::v1::receipts::show::handler,
         super::v1::receipts::record::handler,
         super::v1::evidence::show::handler,
+        super::v1::ledger::entries::handler,
         super::v1::prompts::ask::handler,
         super::v1::prompts::preflight::handler,
         super::v1::prompts::lookup::handler,

@@ -5,6 +5,7 @@ pub mod deliveries;
 pub mod events;
 pub mod evidence;
 pub mod imports;
+pub mod ledger;
 pub mod notices;
 pub mod profiles;
 pub mod prompts;

@@ -1,4 +1,4 @@
-"""Posts consents to a gateway until it does not answer any more."""
+"""Posts withdrawals of ever new addresses to a gateway until it does not answer any more: each is an entry."""
 import json, sys, threading, time, urllib.error, urllib.request
 
 url = sys.argv[1]
@@ -18,6 +18,7 @@ def work(thread):
             sys.exit(f"{error.code}: {error.read()}")
         except OSError:
             return
+        time.sleep(0.01)
 
 
 threads = [threading.Thread(target=work, args=(thread,), daemon=True) for thread in range(4)]

@@ -92,7 +92,7 @@ async fn tamper(backend: Backend, on_sqlite: &str, on_postgres: &str) -> LedgerF
             gateway.database().execute(on_postgres).await;
         }
     }
-    gateway.verify().await.fault.expect("it was not found")
+    gateway.verify().await.fault.unwrap()
 }
 
 /// The size of the latest checkpoint.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use app::{Witness, WitnessAnswer, Witnessed};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use ed25519_dalek::{Signer as _, SigningKey};
-use kernel::authz::{Actor, Authorized};
+use kernel::authz::{Actor, Authorized, Scope};
 use kernel::id::hex;
 use kernel::ledger::cosign::WitnessKey;
 use kernel::ledger::note::NoteVerifier;
@@ -17,7 +17,7 @@ use kernel::ledger::{Checkpoint, PublishedEntry, Tampering};
 use sha2::{Digest as _, Sha256};
 
 use crate::harness::process::{run, text};
-use crate::harness::{Backend, Line, TestGateway};
+use crate::harness::{Backend, Client, Line, Role, TestGateway};
 
 on_both!(
     a_stranger_rebuilds_the_tree_from_its_tiles,
@@ -28,6 +28,8 @@ on_both!(
     reg_04_a_kept_checkpoint_finds_a_cut_tail_and_a_fork,
     a_witness_cosigns_and_stops_a_ledger_that_was_rolled_back,
     what_is_no_tile_is_not_there,
+    an_auditor_reads_entries_that_fit_what_is_published,
+    tiles_of_tiles_are_served_and_verified,
 );
 
 const ORIGIN: &str = "gateway.test/ledger";
@@ -423,4 +425,99 @@ async fn what_is_no_tile_is_not_there(backend: Backend) {
     let beyond = format!("/ledger/tile/0/000.p/{}", size + 1);
     gateway.get(&beyond).await.expect(404);
     gateway.get("/ledger/checkpoint?x=1").await.expect(422);
+}
+
+async fn tiles_of_tiles_are_served_and_verified(backend: Backend) {
+    let gateway = TestGateway::start(backend).await;
+    gateway.sequence().await;
+    // Two full levels take 65,536 entries: the same one again and again, which nobody can tell from outside.
+    let request = kernel::id::RightsRequestId::from_bytes([7; 16]);
+    let event = kernel::ledger::LedgerEvent::RightsRequestOpened { request, kind: 1 };
+    let entry = kernel::ledger::LedgerEntry { at: gateway.later(), event }.to_bytes().unwrap();
+    let literal = match backend {
+        Backend::Sqlite => format!("X'{}'", hex(&entry)),
+        Backend::Postgres => format!("'\\x{}'::bytea", hex(&entry)),
+    };
+    let fill = format!(
+        "WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < 65700) \
+         INSERT INTO ledger_entry (sequence, entry) \
+         SELECT (SELECT max(sequence) FROM ledger_entry), {literal} FROM number"
+    );
+    gateway.database().execute(&fill).await;
+    let report = gateway.expect_sound_ledger().await;
+    assert!(report.size > 65_700);
+    let whole = gateway.get("/ledger/tile/1/000").await.expect(200).body;
+    let above = gateway.get("/ledger/tile/2/000.p/1").await.expect(200).body;
+    assert_eq!(above, root_of(whole.as_chunks::<32>().0));
+    assert_eq!(entries(&gateway, "255").await.iter().collect::<BTreeSet<_>>().len(), 256);
+    let (known, latest) = ([verifier(&gateway).await], checkpoint(&gateway).await);
+    for index in [0, 255, 256, 40_000, 65_535, 65_536, latest.size() - 1] {
+        let proof = gateway.get(&format!("/ledger/inclusion?index={index}")).await.expect(200).text();
+        let bundle = entries(&gateway, &bundle_of(index, latest.size())).await;
+        let entry = &bundle[usize::try_from(index % 256).unwrap()];
+        let entry = PublishedEntry::from_slice(entry).unwrap();
+        let proof = InclusionProof::parse(&proof).unwrap();
+        assert_eq!(proof.verify(&entry, ORIGIN, &known), Ok(latest.clone()), "{index}");
+    }
+    let (code, said) = verify_as_stranger(&gateway, &[]).await;
+    assert!(code == Some(0) && said.contains("the ledger verifies"), "{said}");
+    // A hash far up is as little to be changed as one at the bottom.
+    unguard(backend, &gateway).await;
+    let flip = match backend {
+        Backend::Sqlite => {
+            "UPDATE ledger_node SET hash = CAST(substr(hash, 1, 31) || X'07' AS BLOB) WHERE level = 2"
+        }
+        Backend::Postgres => {
+            "UPDATE ledger_node SET hash = set_byte(hash, 31, (get_byte(hash, 31) + 1) % 256) WHERE level = 2"
+        }
+    };
+    gateway.database().execute(flip).await;
+    let (code, said) = verify_as_stranger(&gateway, &[]).await;
+    assert!(code == Some(1) && said.contains("a stored hash over entries 0 to 65535"), "{said}");
+    assert_eq!(gateway.verify().await.fault.map(|fault| fault.how), Some(Tampering::Tile));
+}
+
+/// The address of the bundle that an entry is in.
+fn bundle_of(index: u64, size: u64) -> String {
+    let number = index / 256;
+    let width = (size - number * 256).min(256);
+    let path = kernel::ledger::tile::TilePath {
+        kind: kernel::ledger::tile::TileKind::Entries,
+        number,
+        width: u16::try_from(width).unwrap(),
+    };
+    path.to_string().trim_start_matches("entries/").to_owned()
+}
+
+async fn an_auditor_reads_entries_that_fit_what_is_published(backend: Backend) {
+    let gateway = filled(backend).await;
+    let role = Role { scopes: vec![Scope::LedgerRead], ..Role::default() };
+    let auditor = Client::registered(&gateway, role).await;
+    let size = checkpoint(&gateway).await.size();
+    let mut published = entries(&gateway, "000").await;
+    published.extend(entries(&gateway, &format!("001.p/{}", size - 256)).await);
+    let (mut read, mut path) = (0_usize, Some("/v1/ledger/entries?limit=100".to_owned()));
+    while let Some(next) = path.take() {
+        let answer = auditor.get(&next).await.expect(200);
+        path = answer.header("link").map(|link| link.split_once('>').unwrap().0[1..].to_owned());
+        for entry in answer.json()["entries"].as_array().unwrap() {
+            let bytes = |member: &str| BASE64_STANDARD.decode(entry[member].as_str().unwrap()).unwrap();
+            let key = kernel::ledger::EntryKey::from_bytes(bytes("key").try_into().unwrap());
+            assert_eq!(entry["index"], read);
+            assert_eq!(key.publish(&bytes("entry")).as_bytes(), &*published[read]);
+            assert_eq!(bytes("published"), published[read]);
+            assert!(entry["reads"]["event"].is_string());
+            read += 1;
+        }
+    }
+    assert_eq!(read as u64, size);
+    // Who looked is on record, and officers may not.
+    let looked: i64 =
+        gateway.database().number("SELECT count(*) FROM ledger_entry").await - i64::try_from(size).unwrap();
+    assert!(looked >= 3, "{looked}");
+    let officer = gateway.officer().await.client;
+    officer.get("/v1/ledger/entries").await.expect_problem(403, "insufficient_scope");
+    auditor.get("/v1/ledger/entries?limit=1001").await.expect_problem(422, "invalid_field");
+    let beyond = auditor.get("/v1/ledger/entries?start=1000000").await.expect(200).json();
+    assert_eq!(beyond["entries"], serde_json::json!([]));
 }
