@@ -13,6 +13,7 @@ mod m20261122_000008_imports;
 mod m20261122_000009_explain;
 mod m20261122_000010_withdrawal_notices;
 mod m20261122_000011_acts;
+mod m20261122_000012_ledger_tiles;
 
 pub use sea_orm_migration::prelude::MigratorTrait;
 
@@ -36,6 +37,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000009_explain::Migration),
             Box::new(m20261122_000010_withdrawal_notices::Migration),
             Box::new(m20261122_000011_acts::Migration),
+            Box::new(m20261122_000012_ledger_tiles::Migration),
         ]
     }
 }

@@ -1,6 +1,7 @@
 //! The command line: reads arguments, calls, prints. Exit code 0: done; 1: a check failed; 2: it could not be tried.
 
 mod client;
+mod evidence;
 mod keys;
 mod ledger;
 mod migrate;
@@ -50,6 +51,9 @@ enum Command {
     /// Verify the ledger
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
+    /// Check files of evidence
+    #[command(subcommand)]
+    Evidence(evidence::EvidenceCommand),
     /// Register, list and revoke the programs that may call
     #[command(subcommand)]
     Client(client::ClientCommand),
@@ -129,6 +133,7 @@ fn run(command: Command) -> anyhow::Result<Outcome> {
             Command::Migrate(args) => migrate::run(&args).await,
             Command::Policy(command) => policy::run(&command),
             Command::Ledger(command) => ledger::run(&command).await,
+            Command::Evidence(command) => evidence::run(&command),
             Command::Client(command) => client::run(command).await,
             Command::Keys(command) => keys::run(&command),
             Command::Signal(command) => signal::run(&command),
@@ -169,6 +174,9 @@ mod tests {
             "consentry policy check",
             "consentry policy check dir",
             "consentry ledger verify --data d",
+            "consentry ledger verify --url http://127.0.0.1:1 --vkey k --checkpoint f",
+            "consentry ledger verify --database sqlite:f --vkey k",
+            "consentry evidence verify f --vkey k",
             "consentry client add --data d --id x --recipient r --scope profiles:read --purpose a --purpose b",
             "consentry client revoke --data d --id x",
             "consentry demo --once --limit 100 --data d --listen 127.0.0.1:0",

@@ -20,6 +20,8 @@ use kernel::regime::Regime;
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::witness::HttpWitness;
+
 const BASE: &str = include_str!("../config/base.toml");
 const BASE_NAME: &str = "config/base.toml";
 const ENVIRONMENT_NAME: &str = "the environment";
@@ -167,6 +169,10 @@ pub struct TokenSettings {
 pub struct LedgerSettings {
     /// The ledger's name in its checkpoints.
     pub origin: String,
+    /// Where a witness takes checkpoints (`…/add-checkpoint`); empty: none.
+    pub witness_url: String,
+    /// The key of its cosignatures.
+    pub witness_vkey: String,
 }
 
 /// `[law]`
@@ -298,6 +304,7 @@ impl Settings {
     pub fn check(&self) -> Result<(), ConfigError> {
         self.check_address()?;
         self.mail.check()?;
+        HttpWitness::of(&self.ledger)?;
         let server = &self.server;
         let at_least_one = [
             ("confirmation.valid_hours", u64::from(self.confirmation.valid_hours)),

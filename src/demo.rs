@@ -547,7 +547,7 @@ async fn verify(gateway: &Gateway) -> anyhow::Result<()> {
     let mut waited = 0_u32;
     let report = loop {
         let progress = Progress::new("ledger entries", 0);
-        let report = gateway.verify_ledger(&by, |done, all| progress.set(done, all)).await;
+        let report = gateway.verify_ledger(&by, None, |done, all| progress.set(done, all)).await;
         progress.clear();
         let report = report?;
         if report.pending == 0 || report.fault.is_some() || waited >= 150 {

@@ -16,6 +16,7 @@ pub mod health;
 pub mod idempotency;
 pub mod json;
 mod layer;
+pub mod ledger;
 pub mod lines;
 pub mod metrics;
 pub mod negotiate;
@@ -83,6 +84,11 @@ pub struct Route {
 }
 
 impl Route {
+    /// The path as the server matches it: the address of a tile goes on over slashes.
+    fn pattern(&self) -> String {
+        self.path.replace("{tile}", "{tile:.*}")
+    }
+
     /// Who may call a method; `None`: the path does not have it.
     #[must_use]
     pub fn access(&self, method: &str) -> Option<Access> {
@@ -116,7 +122,7 @@ const READ_RIGHTS: Access = Access::Scope(Scope::RightsRead);
 const IMPORT: Access = Access::Scope(Scope::ImportsWrite);
 const PUBLIC: Access = Access::Public;
 
-static ROUTES: [Route; 36] = [
+static ROUTES: [Route; 43] = [
     // Persons and forms: no login.
     Route {
         is_cross_origin: true,
@@ -224,6 +230,7 @@ static ROUTES: [Route; 36] = [
         "GET, HEAD",
         &[get(READ_RIGHTS, || web::to(v1::receipts::show::handler))],
     ),
+    at("/v1/evidence/{receipt}", "GET, HEAD", &[get(READ_RIGHTS, || web::to(v1::evidence::show::handler))]),
     at(
         "/v1/subjects/{id}/disclosures",
         "GET, HEAD",
@@ -242,7 +249,17 @@ static ROUTES: [Route; 36] = [
         "GET, HEAD",
         &[get(Access::Scope(Scope::RightsRead), || web::to(v1::rights_requests::show::handler))],
     ),
+    at(
+        "/v1/ledger/entries",
+        "GET, HEAD",
+        &[get(Access::Scope(Scope::LedgerRead), || web::to(v1::ledger::entries::handler))],
+    ),
     // Everybody.
+    at("/ledger/checkpoint", "GET, HEAD", &[get(PUBLIC, || web::to(ledger::checkpoint::handler))]),
+    at("/ledger/vkey", "GET, HEAD", &[get(PUBLIC, || web::to(ledger::vkey::handler))]),
+    at("/ledger/tile/{tile}", "GET, HEAD", &[get(PUBLIC, || web::to(ledger::tile::handler))]),
+    at("/ledger/inclusion", "GET, HEAD", &[get(PUBLIC, || web::to(ledger::inclusion::handler))]),
+    at("/ledger/consistency", "GET, HEAD", &[get(PUBLIC, || web::to(ledger::consistency::handler))]),
     at("/oauth/token", "POST", &[post(PUBLIC, || web::to(oauth::token::handler))]),
     at("/.well-known/gpc.json", "GET, HEAD", &[get(PUBLIC, || web::to(well_known::gpc::handler))]),
     at("/.well-known/jwks.json", "GET, HEAD", &[get(PUBLIC, || web::to(well_known::jwks::handler))]),
@@ -304,7 +321,7 @@ impl Edge {
     }
 
     fn resource(&self, route: &'static Route) -> impl actix_web::dev::HttpServiceFactory + use<> {
-        let mut resource = web::resource(route.path);
+        let mut resource = web::resource(route.pattern());
         for endpoint in route.endpoints {
             if let Ok(method) = Method::from_bytes(endpoint.method.as_bytes()) {
                 resource = resource.route((endpoint.make)().method(method));

@@ -12,3 +12,4 @@ pub mod keys;
 pub mod server;
 pub mod smtp;
 pub mod telemetry;
+pub mod witness;

@@ -24,6 +24,7 @@ use crate::config::{ConfigError, Settings};
 use crate::http::Edge;
 use crate::keys::{self, KeyFileError};
 use crate::smtp::Smtp;
+use crate::witness::HttpWitness;
 
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 2048;
@@ -108,6 +109,9 @@ pub async fn start(settings: &Settings) -> Result<Running, ServeError> {
     let gateway = open(settings, &public_url).await?;
     if let Some(smtp) = smtp {
         gateway.deliver_by(Arc::new(smtp));
+    }
+    if let Some((witness, key)) = HttpWitness::of(&settings.ledger)? {
+        gateway.witnessed_by(Arc::new(witness), key);
     }
     for form in gateway.forms_without_mail() {
         tracing::warn!(form, "this form asks for confirmations, but mail.host is not set: its mails wait");

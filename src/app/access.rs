@@ -261,10 +261,17 @@ impl Gateway {
         Ok(state)
     }
 
-    /// The public keys of the tokens (RFC 7517).
+    /// The public keys of the tokens and of the receipts (RFC 7517). What is signed with one never passes for the
+    /// other: each says its type, and each is checked with its own keys alone.
     #[must_use]
     pub fn jwks(&self) -> serde_json::Value {
-        self.inner.token_signer.jwks()
+        let mut all = self.inner.token_signer.jwks();
+        let mut receipts = self.inner.receipt_signer.verifier().jwks();
+        let keys = receipts.get_mut("keys").and_then(serde_json::Value::as_array_mut).map(std::mem::take);
+        if let Some(all) = all.get_mut("keys").and_then(serde_json::Value::as_array_mut) {
+            all.extend(keys.unwrap_or_default());
+        }
+        all
     }
 
     /// Registers a client and returns its secret, which is shown this once and kept only as a hash.

@@ -84,6 +84,7 @@ codes! {
     PolicyChanged "policy_changed" "The policy changed meanwhile",
     PolicyNotReproducible "policy_not_reproducible" "The policy that was in force then cannot be read any more",
     ReceiptNotFound "receipt_not_found" "There is no such receipt",
+    EvidencePending "evidence_pending" "The ledger has no checkpoint over it yet",
     NothingConsented "nothing_consented" "The post consented to nothing",
     SubjectNotFound "subject_not_found" "No such person is held",
     RequestNotFound "request_not_found" "There is no such request",

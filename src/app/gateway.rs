@@ -9,6 +9,7 @@ use kernel::entropy::Entropy;
 use kernel::ledger::note::NoteSigner;
 use kernel::policy::ValidPolicy;
 use kernel::policy::document::{PolicyFault, PolicySources};
+use kernel::receipt::ReceiptSigner;
 use kernel::regime::Regime;
 use kernel::seal::Keyring;
 use kernel::subject::SubjectId;
@@ -26,6 +27,7 @@ use crate::confirmation::ConfirmationSettings;
 use crate::denied::DeniedAttempts;
 use crate::error::AppError;
 use crate::figures::{Counters, Figures};
+use crate::ledger::Witnessing;
 use crate::mail::Post;
 
 /// What the gateway needs to know of its surroundings.
@@ -134,6 +136,8 @@ pub(crate) struct Inner {
     pub(crate) rows: Batcher<Vec<SubjectId>, Vec<SubjectRow>>,
     pub(crate) token_signer: TokenSigner,
     pub(crate) ledger_signer: NoteSigner,
+    pub(crate) witnessing: Witnessing,
+    pub(crate) receipt_signer: ReceiptSigner,
     pub(crate) clients: ClientCache,
     pub(crate) denied: DeniedAttempts,
     /// Bounds the memory and the threads that hashing secrets takes.
@@ -183,6 +187,7 @@ impl Gateway {
         let token_signer = TokenSigner::from_seed(*keyring.token_seed()).map_err(|error| signing(&error))?;
         let ledger_signer =
             NoteSigner::new(&settings.ledger_origin, *keyring.ledger_seed()).map_err(|error| signing(&error))?;
+        let receipt_signer = ReceiptSigner::from_seed(*keyring.receipt_seed()).map_err(|error| signing(&error))?;
         let inner = Inner {
             captures: capture_writers(&runtime, &store, &keyring, &clock, &entropy),
             disclosures: disclosure_writers(&runtime, &store),
@@ -197,6 +202,8 @@ impl Gateway {
             runtime,
             token_signer,
             ledger_signer,
+            witnessing: Witnessing::default(),
+            receipt_signer,
             clients: ClientCache::default(),
             denied: DeniedAttempts::default(),
             hashing: Semaphore::new(2),

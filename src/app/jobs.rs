@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use kernel::authz::{Actor, Authorized, RunJobs};
+use kernel::ledger::BatchSecret;
 use store::change::PurgeExpiredKeys;
 use tokio_util::sync::CancellationToken;
 
@@ -20,12 +21,12 @@ const PURGE_EVERY_MS: i64 = 600_000;
 /// How often imports are looked after.
 const TEND_EVERY_MS: i64 = 30_000;
 /// How long a lease is held without being renewed.
-const LEASE_MS: i64 = 10_000;
+const LEASE_MS: i64 = 3_000;
 
 impl Gateway {
     /// Runs the jobs until told to stop. Mail has a loop of its own: a mail server that is slow holds up nothing else.
     pub async fn run_jobs(&self, stop: CancellationToken) {
-        tokio::join!(self.run_upkeep(stop.clone()), self.run_courier(stop));
+        tokio::join!(self.run_upkeep(stop.clone()), self.run_courier(stop.clone()), self.run_witnessing(stop));
     }
 
     async fn run_upkeep(&self, stop: CancellationToken) {
@@ -60,7 +61,8 @@ impl Gateway {
         if !self.inner.store.try_acquire("jobs", holder, now, LEASE_MS).await? {
             return Ok(false);
         }
-        let more = self.sequence_ledger_once(by).await?;
+        // A ledger that its witness contradicts was reported once, and waits.
+        let more = !self.inner.witnessing.was_contradicted() && self.sequence_ledger_once(by).await?;
         if now >= *purge_at {
             self.inner.store.perform(&PurgeExpiredKeys { at: now }).await?;
             self.purge_unconfirmed_once(by).await?;
@@ -98,14 +100,21 @@ impl Gateway {
     pub async fn sequence_ledger_once(&self, _by: &Authorized<RunJobs>) -> Result<bool, AppError> {
         let inner = &self.inner;
         let origin = &inner.settings.ledger_origin;
-        let before = inner.counters.ledger_size.load(Ordering::Relaxed);
+        if inner.witnessing.was_contradicted() {
+            return Err(AppError::internal("a witness contradicts this ledger: nothing more is signed"));
+        }
+        if inner.witnessing.is_awaited() {
+            return Ok(false);
+        }
+        let secret = BatchSecret::from_bytes(inner.entropy.bytes_32());
         let Some(checkpoint) =
-            inner.store.extend_ledger(origin, &inner.ledger_signer, self.now(), ENTRIES).await?
+            inner.store.extend_ledger(origin, &inner.ledger_signer, secret, self.now(), ENTRIES).await?
         else {
             return Ok(false);
         };
         count(&inner.counters.checkpoints);
         inner.counters.ledger_size.store(checkpoint.size, Ordering::Relaxed);
-        Ok(checkpoint.size.saturating_sub(before) >= u64::from(ENTRIES))
+        // It stops at the end of a tile: beyond it there may be more.
+        Ok(checkpoint.completes_tile())
     }
 }

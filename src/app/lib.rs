@@ -43,7 +43,7 @@ pub use feedback::{Feedback, FeedbackKind, FeedbackSubject};
 pub use figures::Figures;
 pub use gateway::{Gateway, GatewaySettings, OpenGatewayError, migrate, pending_migrations};
 pub use import::{Art14View, ImportLine, ImportParameters, ImportView, Importing};
-pub use ledger::LedgerReport;
+pub use ledger::{LedgerPage, LedgerReport, Witness, WitnessAnswer, Witnessed, verify_database};
 pub use mail::{MailState, Outgoing, Post, PostError, Posted};
 pub use preference::{Preference, PreferenceAct, PreferenceState, Preferences};
 pub use profile::{ColumnKind, ColumnSpec, LookupKeys, MAX_LOOKUP, ProfileAsk, Pull, PulledPage, ReadyAsk};

@@ -8,6 +8,7 @@
 mod kantara;
 mod portrait;
 mod record;
+mod signed;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,9 +26,10 @@ use serde_json::Value as Json;
 use store::StoreError;
 use store::query::StoredNotice;
 
-use crate::error::{AppError, Code};
+use crate::error::{AppError, Code, Fault};
 use crate::gateway::Gateway;
 use crate::subject::History;
+use signed::Reader;
 
 /// A shape of a receipt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +38,12 @@ pub enum ReceiptFormat {
     Dpv,
     /// Kantara Consent Receipt 1.1, JSON.
     Kantara,
+    /// The former, signed (RFC 7515).
+    Jws,
+    /// The former, signed, in parts that can be left out (RFC 9901).
+    SdJwt,
+    /// Everything that proves it, to be checked offline.
+    Evidence,
 }
 
 /// A document to keep. Personal data: shown by no `Debug`.
@@ -45,7 +53,7 @@ pub struct ReceiptDocument {
     pub format: ReceiptFormat,
     /// What it is called when it is kept: without a personal value.
     pub name: String,
-    /// The document.
+    /// The document; of the signed forms the token, a text.
     pub document: Json,
 }
 
@@ -129,11 +137,18 @@ impl Gateway {
         if let Ok((subject, receipt, regime)) = self.inner.keyring.open_receipt_token(token) {
             let history = self.history(subject).await?.ok_or_else(not_found)?;
             let regimes = vec![regime.unwrap_or(Regime::Unknown)];
-            return self.receipt(history, receipt, regimes, format).await;
+            return self.receipt(history, receipt, regimes, format, Reader::Bearer).await;
         }
         let subject = self.inner.keyring.open_preference_token(token, self.now()).map_err(|_| not_found())?;
         let history = self.history(subject).await?.ok_or_else(not_found)?;
-        Ok(self.records(&history).await?)
+        match format {
+            ReceiptFormat::Jws | ReceiptFormat::SdJwt => {
+                let telling = self.telling_of_all(&history).await?;
+                self.signed_records(&history, &telling, format).await
+            }
+            ReceiptFormat::Evidence => Err(AppError::invalid(Fault::at("/format", Code::InvalidField))),
+            ReceiptFormat::Dpv | ReceiptFormat::Kantara => Ok(self.records(&history).await?),
+        }
     }
 
     /// The receipt of a post, for officers.
@@ -150,8 +165,11 @@ impl Gateway {
         let history = self.history_or_not_found(subject).await?;
         let row = history.row.clone();
         let regimes = Standing::fold(subject, &history.events()).regimes().to_vec();
-        let document = self.receipt(history, receipt, regimes, format).await?;
-        self.note_inspection(by, &row, Inspection::Receipt).await?;
+        let reader =
+            Reader::Officer(if format == ReceiptFormat::Evidence { history.around(receipt) } else { Vec::new() });
+        let document = self.receipt(history, receipt, regimes, format, reader).await?;
+        let what = if format == ReceiptFormat::Evidence { Inspection::Evidence } else { Inspection::Receipt };
+        self.note_inspection(by, &row, what).await?;
         Ok(document)
     }
 
@@ -176,6 +194,7 @@ impl Gateway {
         receipt: ReceiptId,
         regimes: Vec<Regime>,
         format: ReceiptFormat,
+        reader: Reader,
     ) -> Result<ReceiptDocument, AppError> {
         let subject = history.row.id;
         let history = history.under(receipt);
@@ -192,18 +211,24 @@ impl Gateway {
             ReceiptFormat::Kantara => {
                 kantara::receipt(&telling).ok_or(AppError::Conflict(Code::NothingConsented))?
             }
+            ReceiptFormat::Jws | ReceiptFormat::SdJwt | ReceiptFormat::Evidence => {
+                return self.signed(&telling, receipt, reader, format).await;
+            }
         };
         Ok(ReceiptDocument { format, name: format!("consent-receipt-{receipt}"), document })
     }
 
     /// All consent records of a person.
     pub(crate) async fn records(&self, history: &History) -> Result<ReceiptDocument, StoreError> {
+        let document = record::records(&self.telling_of_all(history).await?);
+        Ok(ReceiptDocument { format: ReceiptFormat::Dpv, name: "consent-record".to_owned(), document })
+    }
+
+    async fn telling_of_all(&self, history: &History) -> Result<Telling, StoreError> {
         let subject = history.row.id;
         let names = vec![format!("urn:uuid:{}", uuid(subject.as_bytes()))];
         let person = format!("urn:uuid:{}", uuid(subject.as_bytes()));
-        let telling = self.telling(history, (self.policy(), self.now()), person, names, true).await?;
-        let document = record::records(&telling);
-        Ok(ReceiptDocument { format: ReceiptFormat::Dpv, name: "consent-record".to_owned(), document })
+        self.telling(history, (self.policy(), self.now()), person, names, true).await
     }
 
     async fn telling(

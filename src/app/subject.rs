@@ -3,6 +3,7 @@
 //! Every look is recorded in the ledger before anything is shown (GDPR Art. 32(1)), and somebody who was erased cannot be
 //! told from somebody who never was.
 
+mod accounting;
 mod explanation;
 
 use kernel::attribute::AttributeName;
@@ -10,8 +11,8 @@ use kernel::authz::{Authorized, InspectSubjects};
 use kernel::consent::{ConsentEvent, Evidence};
 use kernel::id::{PullId, ReceiptId, SubjectId};
 use kernel::ledger::Inspection;
-use kernel::policy::ValidPolicy;
 use kernel::policy::document::PolicySources;
+use kernel::policy::{PolicyVersion, ValidPolicy};
 use kernel::purpose::Purpose;
 use kernel::recipient::RecipientId;
 use kernel::seal::SubjectKey;
@@ -92,6 +93,26 @@ pub(crate) struct History {
 impl History {
     pub(crate) fn events(&self) -> Vec<ConsentEvent> {
         self.entries.iter().map(|(_, event, _)| event.clone()).collect()
+    }
+
+    /// The receipts of what was stated before and after one receipt, about the purposes that it is about.
+    pub(crate) fn around(&self, receipt: ReceiptId) -> Vec<ReceiptId> {
+        let of_receipt = |row: &EventRow| row.receipt == receipt;
+        let purposes: Vec<_> = self
+            .entries
+            .iter()
+            .filter(|(row, ..)| of_receipt(row))
+            .filter_map(|(row, ..)| row.purpose.clone())
+            .collect();
+        let mut receipts = Vec::new();
+        for (row, event, _) in &self.entries {
+            let is_fact = matches!(event.kind, EventKind::RegimeDeclared | EventKind::BirthDeclared);
+            let concerns = row.purpose.as_ref().is_none_or(|purpose| purposes.contains(purpose));
+            if concerns && !is_fact && !of_receipt(row) && !receipts.contains(&row.receipt) {
+                receipts.push(row.receipt);
+            }
+        }
+        receipts
     }
 
     /// What was stated under one receipt. The facts that a post declares are not among it: they are recorded only where
@@ -186,27 +207,11 @@ impl Gateway {
         after: Option<DisclosurePlace>,
         limit: u32,
     ) -> Result<FileView, AppError> {
-        let row = self.inner.store.rows_by_ids(&[subject]).await?.pop();
-        let row = row.ok_or(AppError::NotFound(Code::SubjectNotFound))?;
+        let history = self.history_or_not_found(subject).await?;
+        let row = history.row.clone();
         let after = after.map(|place| DisclosurePosition { at: place.at, pull: place.pull, page: place.page });
         let page = self.inner.store.disclosures_of(row.ordinal, after, limit).await?;
-        let policy = self.policy();
-        let disclosures: Vec<_> = page
-            .rows
-            .iter()
-            .map(|disclosure| {
-                let rule = policy.recipient(&disclosure.recipient);
-                json!({
-                    "at": disclosure.at,
-                    "pull": disclosure.pull,
-                    "recipient": disclosure.recipient,
-                    "name": rule.map(|rule| rule.name.as_str()),
-                    "purpose": disclosure.purpose,
-                    "attributes": disclosure.attributes,
-                    "policy": disclosure.policy,
-                })
-            })
-            .collect();
+        let disclosures = self.account_for(&history, &page.rows).await?;
         self.note_inspection(by, &row, Inspection::Disclosures).await?;
         let next = page.next.map(|place| DisclosurePlace { at: place.at, pull: place.pull, page: place.page });
         Ok(FileView { document: json!({ "subject": subject, "disclosures": disclosures }), next })
@@ -230,6 +235,12 @@ impl Gateway {
     /// The policy that was in force at a time, compiled from its stored documents; `None`: none was.
     pub(crate) async fn policy_at(&self, at: Timestamp) -> Result<Option<Arc<ValidPolicy>>, AppError> {
         let Some(version) = self.inner.store.policy_version_at(at).await? else { return Ok(None) };
+        let policy = self.policy_of_version(version).await?;
+        policy.map(Some).ok_or(AppError::Conflict(Code::PolicyNotReproducible))
+    }
+
+    /// A policy that was in force, compiled from its stored documents; `None`: they do not make it any more.
+    async fn policy_of_version(&self, version: PolicyVersion) -> Result<Option<Arc<ValidPolicy>>, AppError> {
         let current = self.policy();
         if current.version() == version {
             return Ok(Some(current));
@@ -240,7 +251,7 @@ impl Gateway {
         // What is compiled is what was in force, or nothing is.
         match ValidPolicy::from_sources(&sources) {
             Ok(policy) if policy.version() == version => Ok(Some(Arc::new(policy))),
-            Ok(_) | Err(_) => Err(AppError::Conflict(Code::PolicyNotReproducible)),
+            Ok(_) | Err(_) => Ok(None),
         }
     }
 

@@ -1,10 +1,18 @@
-//! `consentry ledger verify`: recomputes the whole ledger and compares it with every checkpoint.
+//! `consentry ledger verify`: recomputes the whole ledger, where it lies or over HTTP, and names what does not fit.
 
+mod remote;
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use app::LedgerReport;
 use clap::{Args, Subcommand};
 use kernel::authz::{Actor, Authorized};
 use kernel::id::hex;
+use kernel::ledger::Checkpoint;
+use kernel::ledger::note::NoteVerifier;
 
-use super::output::{Progress, say, thousands};
+use super::output::{Progress, note, say, thousands};
 use super::{Outcome, StoreArgs};
 use crate::config::Missing;
 use crate::server;
@@ -20,26 +28,57 @@ pub(crate) enum LedgerCommand {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  consentry ledger verify --data ./data              Verify the ledger of a folder, the gateway running or not
-  consentry ledger verify --config production.toml   Verify the ledger in PostgreSQL
+  consentry ledger verify --data ./data                       The ledger of a folder, the gateway running or not
+  consentry ledger verify --config production.toml            The ledger in PostgreSQL
+  consentry ledger verify --url https://consent.example.com --vkey KEY --checkpoint old.txt
+                                                              As a stranger, over HTTP, against a checkpoint kept
+  consentry ledger verify --database postgres://… --vkey KEY  A database without its key file
 
-Exit code 1, and the fault, if anything does not fit.")]
+An older checkpoint that you kept (curl …/ledger/checkpoint) is what finds a tail that was cut off and a ledger that was
+written anew. Exit code 1, and the entry, if anything does not fit.")]
 pub(crate) struct VerifyArgs {
     #[command(flatten)]
     store: StoreArgs,
+    /// Verify over HTTP: the address of the gateway
+    #[arg(long, value_name = "URL", conflicts_with_all = ["data", "config", "database"])]
+    url: Option<String>,
+    /// Verify a database without the gateway's keys; needs --vkey
+    #[arg(long, value_name = "URL", conflicts_with_all = ["data", "config"], requires = "vkey")]
+    database: Option<String>,
+    /// The verifier key, as GET /ledger/vkey tells it; over HTTP fetched if not given, which proves less
+    #[arg(long, value_name = "KEY")]
+    vkey: Option<String>,
+    /// A file with a checkpoint that was kept: the ledger must begin with it
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
+}
+
+impl VerifyArgs {
+    /// The checkpoint that was kept, if there is one. It must be of this ledger.
+    fn older(&self, verifier: &NoteVerifier) -> anyhow::Result<Option<Checkpoint>> {
+        let Some(path) = &self.checkpoint else { return Ok(None) };
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let checkpoint = Checkpoint::open(&text, verifier.name(), std::slice::from_ref(verifier))
+            .with_context(|| format!("{} is no checkpoint of this ledger", path.display()))?;
+        Ok(Some(checkpoint))
+    }
+
+    fn verifier(&self) -> anyhow::Result<Option<NoteVerifier>> {
+        let key = self.vkey.as_deref().map(|key| NoteVerifier::from_vkey(key.trim()));
+        key.transpose().context("--vkey is no verifier key")
+    }
 }
 
 pub(super) async fn run(command: &LedgerCommand) -> anyhow::Result<Outcome> {
     let LedgerCommand::Verify(args) = command;
-    let settings = args.store.settings(Missing::Refuse, None)?;
-    let gateway = server::open_as_it_is(&settings).await?;
-    let by = Authorized::prove(Actor::Operator)?;
     let progress = Progress::new("ledger entries", 0);
-    let verified = gateway.verify_ledger(&by, |done, all| progress.set(done, all)).await;
+    let verified = verify(args, &progress).await;
     progress.clear();
     let report = verified?;
     say(format_args!("entries      {}", thousands(report.entries)));
-    say(format_args!("checkpoints  {}", thousands(report.checkpoints)));
+    if report.checkpoints > 0 {
+        say(format_args!("checkpoints  {}", thousands(report.checkpoints)));
+    }
     say(format_args!("size         {}", thousands(report.size)));
     say(format_args!("root         {}", hex(&report.root)));
     if report.pending > 0 {
@@ -55,4 +94,31 @@ pub(super) async fn run(command: &LedgerCommand) -> anyhow::Result<Outcome> {
             Outcome::Failed
         }
     })
+}
+
+async fn verify(args: &VerifyArgs, progress: &Progress) -> anyhow::Result<LedgerReport> {
+    let tell = |done, all| progress.set(done, all);
+    if let Some(url) = &args.url {
+        let log = remote::Log::at(url)?;
+        let verifier = match args.verifier()? {
+            Some(verifier) => verifier,
+            None => {
+                let verifier = log.vkey().await?;
+                note(format_args!("taking the key that the ledger names itself: {}", verifier.vkey()));
+                verifier
+            }
+        };
+        return log.verify(&verifier, args.older(&verifier)?.as_ref(), tell).await;
+    }
+    if let (Some(url), Some(verifier)) = (&args.database, args.verifier()?) {
+        return Ok(app::verify_database(url, &verifier, args.older(&verifier)?.as_ref(), tell).await?);
+    }
+    let settings = args.store.settings(Missing::Refuse, None)?;
+    let gateway = server::open_as_it_is(&settings).await?;
+    let verifier = NoteVerifier::from_vkey(&gateway.ledger_vkey()).context("the ledger's own key is unusable")?;
+    if args.verifier()?.is_some_and(|expected| expected != verifier) {
+        anyhow::bail!("--vkey is the key of another ledger");
+    }
+    let by = Authorized::prove(Actor::Operator)?;
+    Ok(gateway.verify_ledger(&by, args.older(&verifier)?.as_ref(), tell).await?)
 }

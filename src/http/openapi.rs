@@ -47,6 +47,8 @@ use super::{Access, Route, routes};
         super::v1::receipts::read::handler,
         super::v1::receipts::show::handler,
         super::v1::receipts::record::handler,
+        super::v1::evidence::show::handler,
+        super::v1::ledger::entries::handler,
         super::v1::prompts::ask::handler,
         super::v1::prompts::preflight::handler,
         super::v1::prompts::lookup::handler,
@@ -57,6 +59,11 @@ use super::{Access, Route, routes};
         super::v1::rights_requests::list::handler,
         super::v1::rights_requests::open::handler,
         super::v1::rights_requests::show::handler,
+        super::ledger::checkpoint::handler,
+        super::ledger::vkey::handler,
+        super::ledger::tile::handler,
+        super::ledger::inclusion::handler,
+        super::ledger::consistency::handler,
         super::oauth::token::handler,
         super::well_known::gpc::handler,
         super::well_known::jwks::handler,
@@ -72,6 +79,7 @@ use super::{Access, Route, routes};
         (name = "sources", description = "Sources of personal data"),
         (name = "recipients", description = "Recipients: segmentation, personalization, senders"),
         (name = "officers", description = "Data protection officers"),
+        (name = "ledger", description = "The public ledger: blinded entries, tiles, proofs"),
         (name = "access", description = "Access tokens"),
         (name = "operations", description = "Running the gateway"),
     ),
@@ -161,6 +169,7 @@ fn failures(route: &Route, method: &str, access: Access, has_body: bool) -> Vec<
         ("/v1/records" | "/v1/events", "post") => statuses.push(406),
         ("/v1/imports", "post") | ("/v1/imports/{id}", "delete") => statuses.push(409),
         ("/v1/imports/{id}/apply", "post") => statuses.extend([409, 410]),
+        ("/ledger/inclusion" | "/ledger/consistency", "get") => statuses.push(404),
         _ => {}
     }
     statuses

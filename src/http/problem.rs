@@ -272,6 +272,7 @@ const fn status_of(code: Code) -> StatusCode {
         Code::IdempotencyInProgress
         | Code::PolicyChanged
         | Code::PolicyNotReproducible
+        | Code::EvidencePending
         | Code::NothingConsented
         | Code::NameTaken
         | Code::PersonNotInformed

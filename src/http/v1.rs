@@ -3,7 +3,9 @@
 pub mod consents;
 pub mod deliveries;
 pub mod events;
+pub mod evidence;
 pub mod imports;
+pub mod ledger;
 pub mod notices;
 pub mod profiles;
 pub mod prompts;

@@ -39,6 +39,7 @@ pub struct Keyring {
     request: Zeroizing<[u8; 32]>,
     ledger: Zeroizing<[u8; 32]>,
     token: Zeroizing<[u8; 32]>,
+    receipt: Zeroizing<[u8; 32]>,
 }
 
 impl std::fmt::Debug for Keyring {
@@ -69,6 +70,11 @@ impl Keyring {
             pseudonym: newest(KeyUse::Pseudonym)?,
             request: derive(&capability, &[b"request fingerprint v1"]),
             capability,
+            receipt: match keys.newest(KeyUse::Receipt) {
+                Some(seed) => Zeroizing::new(*seed),
+                // Key files are older than this use of them: they go on without being touched.
+                None => derive(&*newest(KeyUse::Ledger)?, &[b"receipt key v1"]),
+            },
             ledger: newest(KeyUse::Ledger)?,
             token: newest(KeyUse::Token)?,
         })
@@ -117,6 +123,12 @@ impl Keyring {
     #[must_use]
     pub fn token_seed(&self) -> &[u8; 32] {
         &self.token
+    }
+
+    /// The seed of the receipts' signing key.
+    #[must_use]
+    pub fn receipt_seed(&self) -> &[u8; 32] {
+        &self.receipt
     }
 
     pub(crate) fn fingerprint_key(&self) -> &[u8; 32] {

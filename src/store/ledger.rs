@@ -1,17 +1,22 @@
 //! The ledger in order, and the tree over it.
 //!
 //! Changes append entries in their own transactions; [`Store::extend_ledger`] takes those below the commit horizon
-//! into the tree, in the one order (sequence, id) that they will always have, and stores the signed checkpoint in the
-//! same transaction. It runs under a row lock, so the tree has one right edge however many gateways try.
+//! into the tree, in the one order (sequence, id) that they will always have, and stores what is published of them,
+//! the hashes above and the signed checkpoint in the same transaction. It runs under a row lock, so the tree has one
+//! right edge however many gateways try; what is not committed was never signed for anybody to see.
 
-use kernel::ledger::Checkpoint;
+mod read;
+
+use kernel::id::ReceiptId;
 use kernel::ledger::note::NoteSigner;
-use kernel::ledger::tree::{Frontier, TreeHash, leaf_hash};
+use kernel::ledger::tile::WIDTH;
+use kernel::ledger::tree::{Frontier, TreeHash, root_of};
+use kernel::ledger::{BatchSecret, Checkpoint, LedgerEntry, LedgerEvent, PublishedEntry};
 use kernel::time::Timestamp;
 use sea_orm::ActiveValue::Set;
 use sea_orm::{
-    ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait as _,
+    ConnectionTrait, EntityTrait as _, QueryOrder as _, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait as _,
 };
 
 use crate::entity::ledger_checkpoint::{ActiveModel, Column, Entity, Model};
@@ -30,10 +35,12 @@ pub struct LedgerPosition {
 
 impl LedgerPosition {
     /// Before every entry.
-    const START: Self = Self { sequence: i64::MIN, id: i64::MIN };
+    pub const START: Self = Self { sequence: i64::MIN, id: i64::MIN };
+    /// Behind every entry.
+    pub const END: Self = Self { sequence: i64::MAX, id: i64::MAX };
 }
 
-/// An entry as it is stored and hashed.
+/// An entry as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LedgerRow {
     /// Its place.
@@ -47,6 +54,8 @@ pub struct LedgerRow {
 pub struct CheckpointRow {
     /// How many entries it covers.
     pub size: u64,
+    /// How many the one before covers.
+    pub first: u64,
     /// The root over them.
     pub root: TreeHash,
     /// The signed note.
@@ -57,17 +66,53 @@ pub struct CheckpointRow {
     pub created_at: Timestamp,
 }
 
+impl CheckpointRow {
+    /// Whether it completed a tile: there may be more to take in.
+    #[must_use]
+    pub const fn completes_tile(&self) -> bool {
+        self.size.is_multiple_of(WIDTH)
+    }
+}
+
+/// What one checkpoint added.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BatchRow {
+    /// The checkpoint.
+    pub checkpoint: CheckpointRow,
+    /// The right edge of the tree.
+    pub frontier: Vec<u8>,
+    /// What its entries are blinded with.
+    pub secret: BatchSecret,
+    /// What is published of its entries.
+    pub published: Vec<PublishedEntry>,
+}
+
+/// The root of a full tile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeRow {
+    /// The root.
+    pub hash: TreeHash,
+    /// The beginnings of the receipts under it, at level 1.
+    pub marks: Vec<u8>,
+}
+
+/// How many bytes of a receipt mark it.
+const MARK: usize = 4;
+
 impl Store {
-    /// Takes at most `limit` new entries into the tree and stores the checkpoint, signed. `None`: there are none.
+    /// Takes at most `limit` new entries into the tree, never beyond the end of a tile, and stores the checkpoint,
+    /// signed. `secret`: fresh random bytes that blind them. `None`: there are none.
     ///
     /// Any number of processes may call it at once; one extends, the others wait for it.
     ///
     /// # Errors
-    /// Those of the database; [`StoreError::Tampered`] when the last checkpoint does not read.
+    /// Those of the database; [`StoreError::Tampered`] when the last checkpoint does not read, or is smaller than one
+    /// that this process made: whoever signed on from there would fork the ledger.
     pub async fn extend_ledger(
         &self,
         origin: &str,
         signer: &NoteSigner,
+        secret: BatchSecret,
         now: Timestamp,
         limit: u32,
     ) -> Result<Option<CheckpointRow>, StoreError> {
@@ -83,6 +128,10 @@ impl Store {
         };
         let transaction = self.db().begin_with_options(options).await.map_err(from_db)?;
         if self.backend() == Backend::Postgres {
+            // A checkpoint that was seen and then lost in a crash would be signed again, differently.
+            sql("SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'")
+                .rows(&transaction)
+                .await?;
             sql("SELECT value FROM store_meta WHERE key = 'ledger' FOR UPDATE").only_row(&transaction).await?;
         }
         let latest = latest(&transaction).await?;
@@ -90,112 +139,24 @@ impl Store {
             None => (Frontier::default(), LedgerPosition::START),
             Some(model) => (Frontier::from_bytes(&model.frontier).ok_or(StoreError::Tampered)?, position(model)),
         };
-        if latest.as_ref().is_some_and(|model| signed(frontier.size()).ok() != Some(model.size)) {
+        if latest.as_ref().is_some_and(|model| signed(frontier.size()).ok() != Some(model.size))
+            || frontier.size() < self.largest_signed()
+        {
             return Err(StoreError::Tampered);
         }
-        let entries = entries_after(&transaction, self.backend(), base, last, limit).await?;
-        let Some(checkpoint) = extend(frontier, &entries, origin, signer, now)? else {
+        let room = u32::try_from(WIDTH - frontier.size() % WIDTH).unwrap_or(1);
+        let entries = entries_after(&transaction, self.backend(), base, last, limit.min(room)).await?;
+        let Some(fresh) = extend(frontier, &entries, origin, signer, &secret, now)? else {
             return Ok(None);
         };
-        Entity::insert(checkpoint.clone().into_active())
-            .exec_without_returning(&transaction)
-            .await
-            .map_err(from_db)?;
-        transaction.commit().await.map_err(from_db)?;
-        read(checkpoint.0).map(Some)
-    }
-
-    /// The entries after a position, in the order of the ledger, below the commit horizon.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn entries_after(
-        &self,
-        after: Option<LedgerPosition>,
-        limit: u32,
-    ) -> Result<Vec<LedgerRow>, StoreError> {
-        let base = self.sequence_base().await?;
-        entries_after(self.db(), self.backend(), base, after.unwrap_or(LedgerPosition::START), limit).await
-    }
-
-    /// At most `count` entries from index `start` on, of those that a checkpoint covers.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn ledger_entries(&self, start: u64, count: u32) -> Result<Vec<Vec<u8>>, StoreError> {
-        let Some(latest) = latest(self.db()).await? else { return Ok(Vec::new()) };
-        let count = u64::from(count).min(unsigned(latest.size)?.saturating_sub(start));
-        // An entry has no index of its own: the nearest checkpoint before it says where to count from.
-        let before = Entity::find()
-            .filter(Column::Size.lte(signed(start)?))
-            .order_by_desc(Column::Size)
-            .one(self.db())
-            .await
-            .map_err(from_db)?;
-        let (size, from) = match &before {
-            Some(model) => (unsigned(model.size)?, position(model)),
-            None => (0, LedgerPosition::START),
-        };
-        let rows = sql("SELECT entry FROM ledger_entry WHERE (sequence, id) > ($1, $2) ORDER BY sequence, id \
-             LIMIT $3 OFFSET $4")
-        .with(from.sequence)
-        .with(from.id)
-        .with(signed(count)?)
-        .with(signed(start.saturating_sub(size))?)
-        .rows(self.db())
-        .await?;
-        rows.iter().map(|row| row.get(0)).collect()
-    }
-
-    /// The latest checkpoint, if there is one.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn latest_checkpoint(&self) -> Result<Option<CheckpointRow>, StoreError> {
-        latest(self.db()).await?.map(read).transpose()
-    }
-
-    /// The checkpoint of one size, if one was made.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn checkpoint_at(&self, size: u64) -> Result<Option<CheckpointRow>, StoreError> {
-        let model = Entity::find_by_id(signed(size)?).one(self.db()).await.map_err(from_db)?;
-        model.map(read).transpose()
-    }
-
-    /// Checkpoints of more than `after_size` entries, the smallest first.
-    ///
-    /// # Errors
-    /// Those of the database.
-    pub async fn checkpoints(&self, after_size: u64, limit: u32) -> Result<Vec<CheckpointRow>, StoreError> {
-        let models = Entity::find()
-            .filter(Column::Size.gt(signed(after_size)?))
-            .order_by_asc(Column::Size)
-            .limit(u64::from(limit))
-            .all(self.db())
-            .await
-            .map_err(from_db)?;
-        models.into_iter().map(read).collect()
-    }
-}
-
-/// A checkpoint that is not stored yet.
-#[derive(Clone)]
-struct Fresh(Model);
-
-impl Fresh {
-    fn into_active(self) -> ActiveModel {
-        let Model { size, root, frontier, last_sequence, last_id, note, created_at } = self.0;
-        ActiveModel {
-            size: Set(size),
-            root: Set(root),
-            frontier: Set(frontier),
-            last_sequence: Set(last_sequence),
-            last_id: Set(last_id),
-            note: Set(note),
-            created_at: Set(created_at),
+        let (first, row) = (unsigned(fresh.first_entry)?, to_row(&fresh)?);
+        Entity::insert(active(fresh)).exec_without_returning(&transaction).await.map_err(from_db)?;
+        if row.completes_tile() {
+            complete_tile(&transaction, first, row.size, &entries).await?;
         }
+        transaction.commit().await.map_err(from_db)?;
+        self.note_signed(row.size);
+        Ok(Some(row))
     }
 }
 
@@ -204,25 +165,107 @@ fn extend(
     entries: &[LedgerRow],
     origin: &str,
     signer: &NoteSigner,
+    secret: &BatchSecret,
     now: Timestamp,
-) -> Result<Option<Fresh>, StoreError> {
+) -> Result<Option<Model>, StoreError> {
     let Some(last) = entries.last() else { return Ok(None) };
+    let first = frontier.size();
+    let mut published = Vec::with_capacity(entries.len() * PublishedEntry::BYTES);
     for row in entries {
-        frontier.push(leaf_hash(&row.entry));
+        let entry = secret.key(frontier.size()).publish(&row.entry);
+        published.extend_from_slice(entry.as_bytes());
+        frontier.push(entry.leaf());
     }
     let root = frontier.root();
-    let checkpoint = Checkpoint::new(origin, frontier.size(), root)
+    let note = Checkpoint::new(origin, frontier.size(), root)
         .and_then(|checkpoint| checkpoint.sign(signer))
         .map_err(|_| StoreError::defect("the checkpoint could not be signed"))?;
-    Ok(Some(Fresh(Model {
+    Ok(Some(Model {
         size: signed(frontier.size())?,
+        first_entry: signed(first)?,
         root: root.to_vec(),
         frontier: frontier.to_bytes(),
         last_sequence: last.position.sequence,
         last_id: last.position.id,
-        note: checkpoint,
         created_at: now.as_millis(),
-    })))
+        note,
+        secret: secret.as_bytes().to_vec(),
+        published,
+    }))
+}
+
+/// Stores the roots of the tiles that end with the tree of `size` leaves.
+async fn complete_tile<C: ConnectionTrait>(
+    connection: &C,
+    first: u64,
+    size: u64,
+    added: &[LedgerRow],
+) -> Result<(), StoreError> {
+    let start = size.saturating_sub(WIDTH);
+    let marks = if first == start {
+        marks_of(added.iter().map(|row| row.entry.as_slice()))
+    } else {
+        let earlier = read::clear_entries(connection, start, first.saturating_sub(start)).await?;
+        marks_of(earlier.iter().map(Vec::as_slice).chain(added.iter().map(|row| row.entry.as_slice())))
+    };
+    let leaves: Vec<_> =
+        read::published(connection, start, WIDTH).await?.iter().map(PublishedEntry::leaf).collect();
+    let (mut level, mut number, mut hashes, mut marks) = (1_u8, size / WIDTH - 1, leaves, marks);
+    loop {
+        if hashes.len() as u64 != WIDTH {
+            return Err(StoreError::Tampered);
+        }
+        sql("INSERT INTO ledger_node (level, number, hash, marks) VALUES ($1, $2, $3, $4)")
+            .with(i16::from(level))
+            .with(signed(number)?)
+            .with_bytes(&root_of(&hashes))
+            .with(std::mem::take(&mut marks))
+            .execute(connection)
+            .await?;
+        if !number.saturating_add(1).is_multiple_of(WIDTH) {
+            return Ok(());
+        }
+        number /= WIDTH;
+        hashes = read::nodes(connection, level, number * WIDTH, WIDTH)
+            .await?
+            .into_iter()
+            .map(|node| node.hash)
+            .collect();
+        level += 1;
+    }
+}
+
+/// The marks of the receipts among entries.
+#[must_use]
+pub fn marks_of<'a>(entries: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+    entries
+        .filter_map(receipt_of)
+        .flat_map(|receipt| receipt.as_bytes().iter().copied().take(MARK).collect::<Vec<_>>())
+        .collect()
+}
+
+fn receipt_of(entry: &[u8]) -> Option<ReceiptId> {
+    match LedgerEntry::from_bytes(entry) {
+        Ok(LedgerEntry { event: LedgerEvent::ConsentCaptured { receipt, .. }, .. }) => Some(receipt),
+        _ => None,
+    }
+}
+
+fn active(model: Model) -> ActiveModel {
+    let Model { size, first_entry, root, frontier, last_sequence, last_id, created_at, note, secret, published } =
+        model;
+    ActiveModel {
+        size: Set(size),
+        first_entry: Set(first_entry),
+        root: Set(root),
+        frontier: Set(frontier),
+        last_sequence: Set(last_sequence),
+        last_id: Set(last_id),
+        created_at: Set(created_at),
+        note: Set(note),
+        secret: Set(secret),
+        published: Set(published),
+    }
 }
 
 async fn entries_after<C: ConnectionTrait>(
@@ -241,12 +284,7 @@ async fn entries_after<C: ConnectionTrait>(
     };
     let rows =
         statement.with(after.sequence).with(after.id).with(i64::from(limit)).with(base).rows(connection).await?;
-    rows.iter()
-        .map(|row| {
-            let position = LedgerPosition { sequence: row.get(0)?, id: row.get(1)? };
-            Ok(LedgerRow { position, entry: row.get(2)? })
-        })
-        .collect()
+    rows.iter().map(read::row).collect()
 }
 
 async fn latest<C: ConnectionTrait>(connection: &C) -> Result<Option<Model>, StoreError> {
@@ -257,12 +295,13 @@ const fn position(model: &Model) -> LedgerPosition {
     LedgerPosition { sequence: model.last_sequence, id: model.last_id }
 }
 
-fn read(model: Model) -> Result<CheckpointRow, StoreError> {
+fn to_row(model: &Model) -> Result<CheckpointRow, StoreError> {
     Ok(CheckpointRow {
         size: unsigned(model.size)?,
-        last: position(&model),
-        root: exactly(model.root)?,
-        note: model.note,
+        first: unsigned(model.first_entry)?,
+        last: position(model),
+        root: exactly(model.root.clone())?,
+        note: model.note.clone(),
         created_at: Timestamp::from_millis(model.created_at),
     })
 }

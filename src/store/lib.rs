@@ -22,8 +22,7 @@ pub mod unit_of_work;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use sea_orm::DatabaseConnection;
 use tokio::sync::{OnceCell, Semaphore};
 
@@ -60,6 +59,8 @@ struct Shared {
     writer: Arc<Semaphore>,
     /// Whether the last captures were of persons who were new.
     strangers: AtomicBool,
+    /// The size of the largest checkpoint that this process signed.
+    signed: AtomicU64,
 }
 
 impl fmt::Debug for Store {
@@ -95,6 +96,7 @@ impl Store {
             base: OnceCell::new(),
             writer: Arc::new(Semaphore::new(1)),
             strangers: AtomicBool::new(true),
+            signed: AtomicU64::new(0),
         };
         let store = Self { shared: Arc::new(shared) };
         store.pending_migrations().await?;
@@ -138,6 +140,14 @@ impl Store {
 
     pub(crate) fn expect_strangers(&self, expected: bool) {
         self.shared.strangers.store(expected, Ordering::Relaxed);
+    }
+
+    pub(crate) fn largest_signed(&self) -> u64 {
+        self.shared.signed.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn note_signed(&self, size: u64) {
+        self.shared.signed.fetch_max(size, Ordering::AcqRel);
     }
 
     pub(crate) fn writer(&self) -> &Arc<Semaphore> {

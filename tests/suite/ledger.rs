@@ -2,17 +2,21 @@
 
 use serde_json::json;
 
+use kernel::ledger::{LedgerFault, Tampering};
+
 use crate::harness::{Backend, Line, TestGateway};
 
 on_both!(
     it_verifies_after_everything,
     nothing_in_it_can_be_changed_by_slip,
-    a_changed_entry_is_found,
-    a_removed_entry_is_found,
-    a_truncated_ledger_is_found,
-    an_exchanged_order_is_found,
-    an_inserted_entry_is_found,
-    a_changed_checkpoint_is_found,
+    reg_04_an_edited_entry_is_named,
+    reg_04_a_deleted_entry_is_named,
+    reg_04_a_truncated_tail_is_named,
+    reg_04_entries_that_changed_places_are_named,
+    reg_04_an_inserted_entry_is_named,
+    reg_04_a_changed_checkpoint_is_named,
+    reg_04_a_missing_checkpoint_is_named,
+    reg_04_what_was_published_of_an_entry_cannot_be_changed,
     every_change_has_its_entry,
 );
 
@@ -64,7 +68,7 @@ async fn nothing_in_it_can_be_changed_by_slip(backend: Backend) {
 }
 
 /// Somebody who owns the database takes the guard away, changes something, and puts the guard back: it is found.
-async fn tamper(backend: Backend, on_sqlite: &str, on_postgres: &str) {
+async fn tamper(backend: Backend, on_sqlite: &str, on_postgres: &str) -> LedgerFault {
     let gateway = TestGateway::start(backend).await;
     live(&gateway).await;
     gateway.expect_sound_ledger().await;
@@ -88,13 +92,15 @@ async fn tamper(backend: Backend, on_sqlite: &str, on_postgres: &str) {
             gateway.database().execute(on_postgres).await;
         }
     }
-    let report = gateway.verify().await;
-    assert!(report.fault.is_some(), "{report:?}");
+    gateway.verify().await.fault.unwrap()
 }
 
-async fn a_changed_entry_is_found(backend: Backend) {
+/// The size of the latest checkpoint.
+const LAST_BATCH: &str = "(SELECT max(size) FROM ledger_checkpoint)";
+
+async fn reg_04_an_edited_entry_is_named(backend: Backend) {
     // The last byte of the fifth entry.
-    tamper(
+    let fault = tamper(
         backend,
         "UPDATE ledger_entry SET entry = CAST(substr(entry, 1, length(entry) - 1) || X'07' AS BLOB) \
          WHERE id = (SELECT id FROM ledger_entry ORDER BY sequence, id LIMIT 1 OFFSET 4)",
@@ -102,37 +108,44 @@ async fn a_changed_entry_is_found(backend: Backend) {
          WHERE id = (SELECT id FROM ledger_entry ORDER BY sequence, id LIMIT 1 OFFSET 4)",
     )
     .await;
+    assert_eq!(fault, LedgerFault::of(Tampering::Edited, 4));
+    assert_eq!(fault.to_string(), "entry 4 was edited");
 }
 
-async fn a_removed_entry_is_found(backend: Backend) {
+async fn reg_04_a_deleted_entry_is_named(backend: Backend) {
     let remove =
         "DELETE FROM ledger_entry WHERE id = (SELECT id FROM ledger_entry ORDER BY sequence, id LIMIT 1 OFFSET 4)";
-    tamper(backend, remove, remove).await;
+    let fault = tamper(backend, remove, remove).await;
+    assert_eq!(fault, LedgerFault::of(Tampering::Deleted, 4));
 }
 
-async fn a_truncated_ledger_is_found(backend: Backend) {
+async fn reg_04_a_truncated_tail_is_named(backend: Backend) {
     let truncate = "DELETE FROM ledger_entry WHERE sequence > (SELECT min(last_sequence) FROM ledger_checkpoint)";
-    tamper(backend, truncate, truncate).await;
+    let fault = tamper(backend, truncate, truncate).await;
+    assert_eq!(fault.how, Tampering::Truncated);
+    assert!(fault.entries.start > 0 && fault.entries.end > fault.entries.start + 4, "{fault}");
 }
 
-async fn an_exchanged_order_is_found(backend: Backend) {
+async fn reg_04_entries_that_changed_places_are_named(backend: Backend) {
     // The two last captures change places.
     let exchange = "UPDATE ledger_entry SET sequence = \
          (SELECT max(sequence) + min(sequence) FROM (SELECT sequence FROM ledger_entry ORDER BY sequence DESC, id DESC LIMIT 3) last) \
          - sequence WHERE sequence >= (SELECT min(sequence) FROM \
          (SELECT sequence FROM ledger_entry ORDER BY sequence DESC, id DESC LIMIT 3) last)";
-    tamper(backend, exchange, exchange).await;
+    let fault = tamper(backend, exchange, exchange).await;
+    assert!(matches!(fault.how, Tampering::Reordered | Tampering::Inserted | Tampering::Deleted), "{fault}");
 }
 
-async fn an_inserted_entry_is_found(backend: Backend) {
+async fn reg_04_an_inserted_entry_is_named(backend: Backend) {
     let insert = "INSERT INTO ledger_entry (sequence, entry) SELECT sequence, entry FROM ledger_entry \
                   ORDER BY sequence, id LIMIT 1";
-    tamper(backend, insert, insert).await;
+    let fault = tamper(backend, insert, insert).await;
+    assert_eq!(fault, LedgerFault::of(Tampering::Inserted, 1));
 }
 
-async fn a_changed_checkpoint_is_found(backend: Backend) {
+async fn reg_04_a_changed_checkpoint_is_named(backend: Backend) {
     // The root is changed together with the tree's edge; the signature is not, for that takes the key.
-    tamper(
+    let fault = tamper(
         backend,
         "UPDATE ledger_checkpoint SET note = replace(note, substr(note, -6, 2), 'zz') \
          WHERE size = (SELECT max(size) FROM ledger_checkpoint)",
@@ -140,6 +153,32 @@ async fn a_changed_checkpoint_is_found(backend: Backend) {
          WHERE size = (SELECT max(size) FROM ledger_checkpoint)",
     )
     .await;
+    assert_eq!(fault.how, Tampering::Checkpoint);
+}
+
+async fn reg_04_a_missing_checkpoint_is_named(backend: Backend) {
+    let first = "DELETE FROM ledger_checkpoint WHERE first_entry = 0";
+    let fault = tamper(backend, first, first).await;
+    assert_eq!((fault.how, fault.entries.start), (Tampering::CheckpointMissing, 0));
+}
+
+async fn reg_04_what_was_published_of_an_entry_cannot_be_changed(backend: Backend) {
+    // Some byte of the last published commitment of the latest checkpoint.
+    let fault = tamper(
+        backend,
+        &format!(
+            "UPDATE ledger_checkpoint SET published = CAST(substr(published, 1, length(published) - 1) || X'07' AS BLOB) \
+             WHERE size = {LAST_BATCH}"
+        ),
+        &format!(
+            "UPDATE ledger_checkpoint SET published = \
+             set_byte(published, length(published) - 1, (get_byte(published, length(published) - 1) + 1) % 256) \
+             WHERE size = {LAST_BATCH}"
+        ),
+    )
+    .await;
+    assert_eq!(fault.how, Tampering::Republished);
+    assert_eq!(fault.entries.end - fault.entries.start, 1);
 }
 
 async fn every_change_has_its_entry(backend: Backend) {
@@ -183,4 +222,62 @@ async fn every_change_has_its_entry(backend: Backend) {
     grows("a refused attempt", 0..=1).await;
     gateway.get("/health/ready").await.expect(200);
     grows("looking", 0..=0).await;
+}
+
+/// Whoever has the file can change any byte of it. (PostgreSQL's rows hold the same bytes.)
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reg_04_any_byte_that_is_flipped_is_found_and_the_entry_is_named() {
+    let gateway = TestGateway::start(Backend::Sqlite).await;
+    live(&gateway).await;
+    gateway.expect_sound_ledger().await;
+    for table in ["ledger_entry", "ledger_checkpoint"] {
+        gateway.database().execute(&format!("DROP TRIGGER {table}_refuses_update")).await;
+    }
+    let entries = gateway.database().bytes("SELECT entry FROM ledger_entry ORDER BY sequence, id").await;
+    let rows = |column: &str| format!("SELECT CAST({column} AS BLOB) FROM ledger_checkpoint ORDER BY size");
+    let mut flips = 0;
+    for (index, entry) in (0_u64..).zip(&entries) {
+        let at = format!(
+            "ledger_entry SET entry = $ WHERE id = (SELECT id FROM ledger_entry ORDER BY sequence, id LIMIT 1 OFFSET {index})"
+        );
+        for byte in (0..entry.len()).skip(usize::try_from(index).unwrap() % 5).step_by(5) {
+            let fault = flip(&gateway, &at, entry, byte).await;
+            assert_eq!(fault, LedgerFault::of(Tampering::Edited, index), "byte {byte}");
+            flips += 1;
+        }
+    }
+    for column in ["published", "secret", "root", "frontier", "note"] {
+        for (place, value) in gateway.database().bytes(&rows(column)).await.iter().enumerate() {
+            let kind = if column == "note" { "CAST($ AS text)" } else { "$" };
+            let at = format!(
+                "ledger_checkpoint SET {column} = {kind} WHERE size = \
+                 (SELECT size FROM ledger_checkpoint ORDER BY size LIMIT 1 OFFSET {place})"
+            );
+            for byte in (0..value.len()).skip(place % 7).step_by(7) {
+                let fault = flip(&gateway, &at, value, byte).await;
+                // What was published is 33 bytes an entry, and each names its own.
+                if let (0, "published") = (place, column) {
+                    let expected = LedgerFault::of(Tampering::Republished, byte as u64 / 33);
+                    assert!(fault == expected || fault.how == Tampering::Locked, "byte {byte}: {fault}");
+                }
+                flips += 1;
+            }
+        }
+    }
+    assert!(flips > 300, "{flips}");
+    gateway.expect_sound_ledger().await;
+}
+
+/// Changes one byte, verifies, and puts it back. `at`: the update, with `$` for the value.
+async fn flip(gateway: &TestGateway, at: &str, value: &[u8], byte: usize) -> LedgerFault {
+    let write = async |value: &[u8]| {
+        let literal = format!("X'{}'", kernel::id::hex(value));
+        gateway.database().execute(&format!("UPDATE {}", at.replace('$', &literal))).await;
+    };
+    let mut changed = value.to_vec();
+    changed[byte] ^= 1;
+    write(&changed).await;
+    let found = gateway.verify().await.fault;
+    write(value).await;
+    found.unwrap_or_else(|| panic!("byte {byte} of {at} was flipped and not found"))
 }

@@ -9,6 +9,7 @@
 #[macro_use]
 mod harness;
 
+mod accounting;
 mod aftermath;
 mod authorisation;
 mod bad_input;
@@ -23,6 +24,7 @@ mod disclosure;
 mod double_opt_in;
 mod email;
 mod erasure;
+mod evidence;
 mod explain;
 mod feedback;
 mod formats;
@@ -31,6 +33,7 @@ mod idempotency;
 mod import_files;
 mod imports;
 mod ledger;
+mod ledger_http;
 mod mail_queue;
 mod notices;
 mod openapi;

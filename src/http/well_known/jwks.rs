@@ -1,4 +1,4 @@
-//! `GET /.well-known/jwks.json`: the public keys of access tokens (RFC 7517).
+//! `GET /.well-known/jwks.json`: the public keys of access tokens and receipts (RFC 7517).
 
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, web};
@@ -41,7 +41,7 @@ pub struct JwkBody {
     path = "/.well-known/jwks.json",
     operation_id = "jwks",
     tag = "access",
-    responses((status = 200, description = "The public keys of access tokens", body = JwkSetBody)),
+    responses((status = 200, description = "The public keys of access tokens and receipts", body = JwkSetBody)),
 )]
 pub async fn handler(gateway: web::Data<Gateway>) -> HttpResponse {
     HttpResponse::Ok().insert_header((CACHE_CONTROL, CACHE)).json(gateway.jwks())

@@ -150,6 +150,8 @@ mod tests {
                 LedgerEvent::CampaignResolved { pull: PullId::from_bytes(pull), campaign, first_contact }
             }),
             refused(),
+            (option::of(name()), any::<u64>(), any::<u64>())
+                .prop_map(|(client, start, count)| LedgerEvent::LedgerRead { client, start, count }),
             (subject(), option::of(name()), select(vec![Inspection::Lookup, Inspection::Receipt]))
                 .prop_map(|(subject, client, what)| LedgerEvent::SubjectInspected { subject, client, what }),
             (subject(), vec(name(), 0..9))

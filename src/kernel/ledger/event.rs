@@ -272,6 +272,19 @@ pub enum LedgerEvent {
         #[n(1)]
         attributes: Vec<AttributeName>,
     },
+    /// Somebody read entries of the ledger in clear.
+    #[n(40)]
+    LedgerRead {
+        /// Who; nobody when it was the operator.
+        #[n(0)]
+        client: Option<ClientId>,
+        /// From which entry on.
+        #[n(1)]
+        start: u64,
+        /// How many.
+        #[n(2)]
+        count: u64,
+    },
 }
 
 /// How a rights request ended, where no other entry says so.
@@ -315,6 +328,9 @@ pub enum Inspection {
     /// A consent receipt.
     #[n(6)]
     Receipt = 6,
+    /// The evidence of a consent.
+    #[n(7)]
+    Evidence = 7,
 }
 
 /// What somebody tried, in the words of the faces rather than of paths or bodies that a caller could fill.
@@ -428,6 +444,7 @@ impl LedgerEvent {
             Self::AttemptRefused { .. } => "attempt_refused",
             Self::CampaignResolved { .. } => "campaign_resolved",
             Self::AttributesForgotten { .. } => "attributes_forgotten",
+            Self::LedgerRead { .. } => "ledger_read",
             Self::RightsRequestCompleted { .. } => "rights_request_completed",
             Self::UnconfirmedPurged { .. } => "unconfirmed_purged",
             Self::SubjectInspected { .. } => "subject_inspected",

@@ -28,11 +28,13 @@ pub enum KeyUse {
     Ledger,
     /// The access tokens' signatures (Ed25519 seed).
     Token,
+    /// The receipts' signatures (Ed25519 seed).
+    Receipt,
 }
 
 impl KeyUse {
     /// Every use.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Data,
         Self::Fingerprint,
         Self::Suppression,
@@ -40,6 +42,7 @@ impl KeyUse {
         Self::Capability,
         Self::Ledger,
         Self::Token,
+        Self::Receipt,
     ];
 }
 
@@ -145,6 +148,7 @@ impl KeySet {
                 KeyUse::Capability => "capability",
                 KeyUse::Ledger => "ledger",
                 KeyUse::Token => "token",
+                KeyUse::Receipt => "receipt",
             };
             for part in ["\n[[key]]\nuse = \"", key_use, "\"\nid = ", &key.id.to_string(), "\nsecret = \""] {
                 text.push_str(part);

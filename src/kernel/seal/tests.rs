@@ -35,8 +35,13 @@ fn a_key_file_survives_its_text_and_shows_nothing() {
     let text = keys.to_toml();
     let again = KeySet::from_toml(&text).unwrap();
     assert_eq!(again.to_toml().as_str(), text.as_str());
-    assert_eq!(format!("{keys:?}"), "KeySet { keys: 7 }");
+    assert_eq!(format!("{keys:?}"), "KeySet { keys: 8 }");
     assert!(matches!(KeySet::from_toml("[[key]]"), Err(KeyError::Malformed)));
+    // A key file from before receipts were signed goes on as it is, and signs the same for ever.
+    let (older, _) = text.split_once("\n[[key]]\nuse = \"receipt\"").unwrap();
+    let ring = || Keyring::new(&KeySet::from_toml(older).unwrap()).unwrap();
+    assert_eq!(ring().receipt_seed(), ring().receipt_seed());
+    assert!(ring().receipt_seed() != ring().ledger_seed());
     let without = text.replace("use = \"token\"", "use = \"ledger\"").replace("id = 1\nsecret", "id = 2\nsecret");
     assert!(KeySet::from_toml(&without).is_err(), "two keys of one use and id");
 }

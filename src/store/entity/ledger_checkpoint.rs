@@ -8,12 +8,15 @@ use sea_orm::entity::prelude::*;
 pub(crate) struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub(crate) size: i64,
+    pub(crate) first_entry: i64,
     pub(crate) root: Vec<u8>,
     pub(crate) frontier: Vec<u8>,
     pub(crate) last_sequence: i64,
     pub(crate) last_id: i64,
-    pub(crate) note: String,
     pub(crate) created_at: i64,
+    pub(crate) note: String,
+    pub(crate) secret: Vec<u8>,
+    pub(crate) published: Vec<u8>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -43,11 +43,23 @@ async fn an_entry_that_is_committed_late_is_not_skipped() {
     late.perform(&attempt(RefusedAttempt::SignIn)).await.unwrap();
     // Begun later, committed earlier.
     db.store.perform(&attempt(RefusedAttempt::IssueToken)).await.unwrap();
-    assert!(db.store.extend_ledger(ORIGIN, &signer(), NOW, 10).await.unwrap().is_none());
+    assert!(
+        db.store
+            .extend_ledger(ORIGIN, &signer(), kernel::ledger::BatchSecret::from_bytes([5; 32]), NOW, 10)
+            .await
+            .unwrap()
+            .is_none()
+    );
     assert!(db.store.entries_after(None, 10).await.unwrap().is_empty());
     late.commit().await.unwrap();
     db.entries().await;
-    let checkpoint = eventually(async || db.store.extend_ledger(ORIGIN, &signer(), NOW, 10).await.unwrap()).await;
+    let checkpoint = eventually(async || {
+        db.store
+            .extend_ledger(ORIGIN, &signer(), kernel::ledger::BatchSecret::from_bytes([5; 32]), NOW, 10)
+            .await
+            .unwrap()
+    })
+    .await;
     assert_eq!(checkpoint.size, 2);
     let entries = db.store.ledger_entries(0, 10).await.unwrap();
     let actions: Vec<_> = entries.iter().map(|entry| action(entry)).collect();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use kernel::ledger::note::NoteSigner;
 use kernel::ledger::tree::{consistency_proof, leaf_hash, root_of, verify_consistency};
-use kernel::ledger::{AttemptRefusal, Checkpoint, RefusedAttempt};
+use kernel::ledger::{AttemptRefusal, BatchSecret, Checkpoint, RefusedAttempt};
 use store::change::RecordRefusedAttempt;
 
 use crate::harness::{NOW, TestStore, eventually, grant, on_both};
@@ -13,6 +13,10 @@ const ORIGIN: &str = "consent.example/ledger";
 
 fn signer() -> NoteSigner {
     NoteSigner::new(ORIGIN, [7; 32]).unwrap()
+}
+
+fn secret() -> BatchSecret {
+    BatchSecret::from_bytes([5; 32])
 }
 
 async fn attempt(db: &TestStore, number: i64) {
@@ -53,7 +57,7 @@ on_both! {
                 let stopped = stopped.clone();
                 tokio::spawn(async move {
                     while !*stopped.borrow() {
-                        gateway.store.extend_ledger(ORIGIN, &signer(), NOW, 7).await.unwrap();
+                        gateway.store.extend_ledger(ORIGIN, &signer(), secret(), NOW, 7).await.unwrap();
                         tokio::task::yield_now().await;
                     }
                 })
@@ -70,7 +74,7 @@ on_both! {
         // 16 of 20 rounds write one entry; 4 write one for each of three persons.
         let total = 6 * (16 + 4 * 3);
         eventually(async || {
-            db.store.extend_ledger(ORIGIN, &signer(), NOW, 7).await.unwrap();
+            db.store.extend_ledger(ORIGIN, &signer(), secret(), NOW, 7).await.unwrap();
             let latest = db.store.latest_checkpoint().await.unwrap();
             latest.filter(|latest| latest.size == total as u64)
         })
@@ -80,7 +84,8 @@ on_both! {
         assert_eq!((entries.len(), stored.len()), (total, total));
         assert!(stored.iter().map(|row| &row.entry).eq(&entries));
         assert_eq!(entries.iter().collect::<BTreeSet<_>>().len(), total);
-        let leaves: Vec<_> = entries.iter().map(|entry| leaf_hash(entry)).collect();
+        let blinded = (0..).zip(&entries).map(|(index, entry)| secret().key(index).publish(entry));
+        let leaves: Vec<_> = blinded.map(|entry| leaf_hash(entry.as_bytes())).collect();
         let checkpoints = db.store.checkpoints(0, 10_000).await.unwrap();
         let mut before = None;
         for checkpoint in &checkpoints {
@@ -100,14 +105,14 @@ on_both! {
     }
 
     async fn entries_are_read_by_index_where_a_checkpoint_covers_them(db) {
-        assert!(db.store.extend_ledger(ORIGIN, &signer(), NOW, 10).await.unwrap().is_none());
+        assert!(db.store.extend_ledger(ORIGIN, &signer(), secret(), NOW, 10).await.unwrap().is_none());
         assert!(db.store.latest_checkpoint().await.unwrap().is_none());
         for number in 0..10 {
             attempt(&db, number).await;
         }
         db.entries().await;
         for size in [4, 8] {
-            let extend = async || db.store.extend_ledger(ORIGIN, &signer(), NOW, 4).await.unwrap();
+            let extend = async || db.store.extend_ledger(ORIGIN, &signer(), secret(), NOW, 4).await.unwrap();
             let checkpoint = eventually(extend).await;
             assert_eq!(checkpoint.size, size);
             assert_eq!(db.store.checkpoint_at(size).await.unwrap(), Some(checkpoint));

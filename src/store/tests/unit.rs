@@ -93,7 +93,7 @@ on_both! {
     async fn what_the_ledger_and_the_history_say_cannot_be_changed(db) {
         db.capture(db.post("anna@example.org", vec![grant(0)])).await;
         let signer = kernel::ledger::note::NoteSigner::new("consent.example/ledger", [7; 32]).unwrap();
-        eventually(async || db.store.extend_ledger("consent.example/ledger", &signer, NOW, 10).await.unwrap()).await;
+        eventually(async || db.store.extend_ledger("consent.example/ledger", &signer, kernel::ledger::BatchSecret::from_bytes([5; 32]), NOW, 10).await.unwrap()).await;
         for statement in [
             "UPDATE ledger_entry SET sequence = 0",
             "DELETE FROM ledger_entry",

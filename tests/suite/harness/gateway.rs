@@ -171,14 +171,14 @@ impl TestGateway {
 
     pub(crate) async fn verify(&self) -> LedgerReport {
         let operator = Authorized::prove(Actor::Operator).unwrap();
-        self.gateway.verify_ledger(&operator, |_, _| {}).await.unwrap()
+        self.gateway.verify_ledger(&operator, None, |_, _| {}).await.unwrap()
     }
 
     /// That the ledger verifies and nothing waits to be covered.
     pub(crate) async fn expect_sound_ledger(&self) -> LedgerReport {
         self.sequence().await;
         let report = self.verify().await;
-        assert_eq!((report.fault.as_deref(), report.pending), (None, 0));
+        assert_eq!((report.fault.clone(), report.pending), (None, 0));
         assert!(report.entries > 0 && report.checkpoints > 0);
         report
     }

@@ -39,10 +39,10 @@ impl std::fmt::Debug for ReadBody {
     operation_id = "read_receipt",
     tag = "persons",
     description = "The receipt of a post: what it said and what its maker was told, and nothing else of the person. ISO/IEC TS 27560 as JSON-LD (DPV 2.3), or \
-        with `Accept: application/json` the Kantara Consent Receipt 1.1. With the token of a mail's link all consent records of the person, as JSON-LD.",
-    params(("format" = Option<String>, Query, description = "`dpv` or `kantara`, in place of `Accept`", pattern = "^(dpv|kantara)$")),
+        with `Accept: application/json` the Kantara Consent Receipt 1.1; signed as JWS or SD-JWT, or with everything that proves it offline, by `format`. With the token of a mail's link all consent records of the person, as JSON-LD.",
+    params(("format" = Option<String>, Query, description = "`dpv`, `kantara`, `jws`, `sd-jwt` or `evidence`, in place of `Accept`", pattern = "^(dpv|kantara|jws|sd-jwt|evidence)$")),
     request_body = ReadBody,
-    responses((status = 200, description = "The receipt, as a download", content((Object = "application/ld+json"), (Object = "application/json")), headers(
+    responses((status = 200, description = "The receipt, as a download", content((Object = "application/ld+json"), (Object = "application/json"), (String = "application/jwt"), (String = "application/sd-jwt")), headers(
         ("Content-Disposition" = String),
         ("Vary" = String),
     ))),

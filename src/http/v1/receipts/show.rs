@@ -20,9 +20,9 @@ use crate::http::v1::subjects::subject_of;
     params(
         ("id" = String, Path, description = "The person", pattern = "^[0-9a-f]{32}$", example = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"),
         ("receipt" = String, Path, description = "The receipt", pattern = "^[0-9a-f]{32}$", example = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"),
-        ("format" = Option<String>, Query, description = "`dpv` or `kantara`, in place of `Accept`", pattern = "^(dpv|kantara)$"),
+        ("format" = Option<String>, Query, description = "`dpv`, `kantara`, `jws`, `sd-jwt` or `evidence`, in place of `Accept`", pattern = "^(dpv|kantara|jws|sd-jwt|evidence)$"),
     ),
-    responses((status = 200, description = "The receipt, as a download", content((Object = "application/ld+json"), (Object = "application/json")), headers(
+    responses((status = 200, description = "The receipt, as a download", content((Object = "application/ld+json"), (Object = "application/json"), (String = "application/jwt"), (String = "application/sd-jwt")), headers(
         ("Content-Disposition" = String),
         ("Vary" = String),
     ))),

@@ -22,8 +22,8 @@ const USUAL: u32 = 50;
     path = "/v1/subjects/{id}/disclosures",
     operation_id = "list_subject_disclosures",
     tag = "officers",
-    description = "Who received something of a person, what and for what, newest first. The attributes are those that left for anybody in the same page of \
-        a pull.",
+    description = "Who received something of a person, what and for what, newest first: with the pseudonym it was given, under which policy and under which consent. \
+        The attributes are those that left for anybody in the same page of a pull. No one who works for the controller is named.",
     params(
         ("id" = String, Path, description = "The person", pattern = "^[0-9a-f]{32}$", example = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"),
         ("after" = Option<String>, Query, description = "Where the page before ended: taken from its `Link`", pattern = "^[0-9]{1,15}-[0-9a-f]{32}-[0-9]{1,10}$"),

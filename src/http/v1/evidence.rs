@@ -1,0 +1,3 @@
+//! Evidence that outlives the person it is about.
+
+pub mod show;

@@ -1,0 +1,3 @@
+//! The ledger in clear, for auditors.
+
+pub mod entries;
