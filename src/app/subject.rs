@@ -97,19 +97,17 @@ impl History {
 
     /// The receipts of what was stated before and after one receipt, about the purposes that it is about.
     pub(crate) fn around(&self, receipt: ReceiptId) -> Vec<ReceiptId> {
-        let of_receipt = |row: &EventRow| row.receipt == receipt;
         let purposes: Vec<_> = self
             .entries
             .iter()
-            .filter(|(row, ..)| of_receipt(row))
-            .filter_map(|(row, ..)| row.purpose.clone())
+            .filter(|(under, ..)| *under == receipt)
+            .filter_map(|(_, event, _)| event.purpose.as_ref())
             .collect();
         let mut receipts = Vec::new();
-        for (row, event, _) in &self.entries {
-            let is_fact = matches!(event.kind, EventKind::RegimeDeclared | EventKind::BirthDeclared);
-            let concerns = row.purpose.as_ref().is_none_or(|purpose| purposes.contains(purpose));
-            if concerns && !is_fact && !of_receipt(row) && !receipts.contains(&row.receipt) {
-                receipts.push(row.receipt);
+        for (under, event, _) in &self.entries {
+            let concerns = event.purpose.as_ref().is_none_or(|purpose| purposes.contains(&purpose));
+            if concerns && !event.kind.is_fact() && *under != receipt && !receipts.contains(under) {
+                receipts.push(*under);
             }
         }
         receipts

@@ -20,10 +20,10 @@ mod sequence;
 mod statement;
 pub mod unit_of_work;
 
+use sea_orm::DatabaseConnection;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use sea_orm::DatabaseConnection;
 use tokio::sync::{OnceCell, Semaphore};
 
 pub use change::Change;

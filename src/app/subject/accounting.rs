@@ -82,8 +82,11 @@ fn consent_of_then(history: &History, disclosure: &DisclosureRow) -> Json {
         history.entries.iter().map(|(_, event, _)| event).filter(|event| event.received_at <= disclosure.at);
     let standing = Standing::fold(history.row.id, known);
     let Some(given) = standing.effective(&disclosure.purpose) else { return Json::Null };
-    let receipt =
-        history.entries.iter().find(|(row, ..)| row.sequence == given.sequence).map(|(row, ..)| row.receipt);
+    let receipt = history
+        .entries
+        .iter()
+        .find(|(_, event, _)| event.sequence == given.sequence)
+        .map(|(receipt, ..)| *receipt);
     json!({
         "event": given.sequence,
         "receipt": receipt,
