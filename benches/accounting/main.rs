@@ -52,6 +52,7 @@ async fn main() -> anyhow::Result<()> {
     let store = Store::connect(&StoreSettings { url: arguments.url.clone(), max_connections: 4 }).await?;
     store.migrate().await?;
     let (mut disclosed, begin) = (0, Instant::now());
+    let (mut stored, mut as_runs) = (0, 0);
     let before = size(&arguments.url).await?;
     for pull in 0..arguments.pulls {
         let mut pages = Vec::new();
@@ -60,6 +61,10 @@ async fn main() -> anyhow::Result<()> {
                 .filter(|ordinal| mix(*ordinal ^ (pull << 40)) % 100 < arguments.percent);
             let record = record(pull, page, persons.collect())?;
             disclosed += record.subjects;
+            stored += record.bitmap.len();
+            let mut runs = RoaringTreemap::deserialize_from(record.bitmap.as_slice())?;
+            runs.optimize();
+            as_runs += runs.serialized_size();
             pages.push(record);
         }
         for disclosures in pages.chunks(16) {
@@ -71,6 +76,8 @@ async fn main() -> anyhow::Result<()> {
     let bulk_disclosed = disclosed;
     println!("disclosed_in_pulls {bulk_disclosed}");
     println!("bytes_a_row_in_pulls {:.3}", bulk.saturating_sub(before) as f64 / bulk_disclosed.max(1) as f64);
+    let of_row = |bytes: usize| bytes as f64 / bulk_disclosed.max(1) as f64;
+    println!("bitmap_bytes_a_row {:.3} (as runs where shorter: {:.3})", of_row(stored), of_row(as_runs));
     let lookups: Vec<u64> = (0..arguments.lookups).collect();
     for chunk in lookups.chunks(64) {
         let records: Result<Vec<_>, _> = chunk

@@ -18,9 +18,9 @@ def work(thread):
             sys.exit(f"{error.code}: {error.read()}")
         except OSError:
             return
-        time.sleep(0.01)
+        time.sleep(0.02)
 
 
-threads = [threading.Thread(target=work, args=(thread,), daemon=True) for thread in range(4)]
+threads = [threading.Thread(target=work, args=(thread,), daemon=True) for thread in range(3)]
 [thread.start() for thread in threads]
 [thread.join() for thread in threads]

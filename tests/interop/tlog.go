@@ -3,6 +3,8 @@
 // hold, and the tree must continue the one that was seen at the last run.
 //
 //	tlog URL STATE [VKEY]     STATE: a file that keeps the last tree seen
+//
+// Bundles that an earlier run read whole are not read again, unless VKEY is given: the tree continues the one they are in.
 package main
 
 import (
@@ -106,7 +108,12 @@ func main() {
 
 	// Every entry has its hash in the tree; the reader checks each tile against the signed root.
 	read := int64(0)
-	for number := int64(0); number*256 < now.N; number++ {
+	if done, err := os.ReadFile(os.Args[2] + ".read"); err == nil && len(os.Args) == 3 {
+		read, err = strconv.ParseInt(string(done), 10, 64)
+		must(err, "the state")
+		read -= read % 256
+	}
+	for number := read / 256; number*256 < now.N; number++ {
 		width := now.N - number*256
 		if width > 256 {
 			width = 256
@@ -158,5 +165,6 @@ func main() {
 		}
 	}
 	must(os.WriteFile(os.Args[2], bytes.TrimLeft([]byte(opened.Text), "\n"), 0o600), "the state")
+	must(os.WriteFile(os.Args[2]+".read", []byte(strconv.FormatInt(now.N, 10)), 0o600), "the state")
 	fmt.Printf("%d entries, root %s\n", now.N, now.Hash)
 }

@@ -16,6 +16,7 @@ on_both!(
     era_18_after_an_erasure_the_evidence_shows_that_something_was_recorded_not_what,
     the_bearer_of_a_receipt_gets_evidence_that_opens_nothing_else,
     evidence_waits_for_a_checkpoint,
+    an_old_receipt_is_found_under_its_tile,
     a_signed_receipt_holds_under_the_published_key_and_is_no_access_token,
     a_person_shows_a_consent_without_the_address,
     reg_09_whoever_fetches_evidence_is_on_record,
@@ -206,6 +207,25 @@ async fn evidence_waits_for_a_checkpoint(backend: Backend) {
     gateway.sequence().await;
     by_token(&gateway, token, "evidence").await.expect(200);
     by_token(&gateway, token, "nonsense").await.expect_problem(422, "invalid_field");
+}
+
+async fn an_old_receipt_is_found_under_its_tile(backend: Backend) {
+    let gateway = TestGateway::start(backend).await;
+    let (anna, mut receipts) = (gateway.person("anna"), Vec::new());
+    for _ in 0..140 {
+        receipts.push(anna.gives(&[MAIL]).await);
+        receipts.push(anna.withdraws(&[MAIL]).await);
+    }
+    gateway.sequence().await;
+    let (key, mut before) = (vkey(&gateway).await, None);
+    assert!(receipts.len() > 270);
+    for receipt in receipts.iter().step_by(30).chain(receipts.last()) {
+        let file = by_token(&gateway, &receipt["receipt_token"], "evidence").await.expect(200).text();
+        let report = Evidence::parse(&file).unwrap().verify(Some(&key)).unwrap();
+        assert!(before < Some(report.entries[0]), "{before:?} {report:?}");
+        before = Some(report.entries[0]);
+    }
+    assert!(before > Some(256));
 }
 
 async fn a_signed_receipt_holds_under_the_published_key_and_is_no_access_token(backend: Backend) {
