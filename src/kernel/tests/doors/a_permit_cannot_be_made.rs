@@ -5,6 +5,7 @@ fn main() {
         subject: todo!(),
         plan: todo!(),
         granted: u64::MAX,
+        reconsent: 0,
         now: todo!(),
     };
 }
