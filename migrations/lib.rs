@@ -12,6 +12,7 @@ mod m20261122_000006_mail;
 mod m20261122_000008_imports;
 mod m20261122_000009_explain;
 mod m20261122_000010_withdrawal_notices;
+mod m20261123_000013_access;
 
 pub use sea_orm_migration::prelude::MigratorTrait;
 
@@ -34,6 +35,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000008_imports::Migration),
             Box::new(m20261122_000009_explain::Migration),
             Box::new(m20261122_000010_withdrawal_notices::Migration),
+            Box::new(m20261123_000013_access::Migration),
         ]
     }
 }

@@ -116,7 +116,7 @@ const READ_RIGHTS: Access = Access::Scope(Scope::RightsRead);
 const IMPORT: Access = Access::Scope(Scope::ImportsWrite);
 const PUBLIC: Access = Access::Public;
 
-static ROUTES: [Route; 36] = [
+static ROUTES: [Route; 39] = [
     // Persons and forms: no login.
     Route {
         is_cross_origin: true,
@@ -244,12 +244,19 @@ static ROUTES: [Route; 36] = [
     ),
     // Everybody.
     at("/oauth/token", "POST", &[post(PUBLIC, || web::to(oauth::token::handler))]),
+    at("/oauth/introspect", "POST", &[post(PUBLIC, || web::to(oauth::introspect::handler))]),
+    at("/oauth/revoke", "POST", &[post(PUBLIC, || web::to(oauth::revoke::handler))]),
     at("/.well-known/gpc.json", "GET, HEAD", &[get(PUBLIC, || web::to(well_known::gpc::handler))]),
     at("/.well-known/jwks.json", "GET, HEAD", &[get(PUBLIC, || web::to(well_known::jwks::handler))]),
     at(
         "/.well-known/oauth-authorization-server",
         "GET, HEAD",
         &[get(PUBLIC, || web::to(well_known::authorization_server::handler))],
+    ),
+    at(
+        "/.well-known/oauth-protected-resource",
+        "GET, HEAD",
+        &[get(PUBLIC, || web::to(well_known::protected_resource::handler))],
     ),
     at("/openapi.json", "GET, HEAD", &[get(PUBLIC, || web::to(openapi::handler))]),
     at("/health/live", "GET, HEAD", &[get(PUBLIC, || web::to(health::live::handler))]),

@@ -46,6 +46,15 @@ impl Gateway {
     /// entry a minute; every one is counted. A store that does not answer does not let anybody in.
     pub async fn note_denied(&self, by: Option<&Actor>, action: RefusedAttempt, reason: AttemptRefusal) {
         let client = by.and_then(Actor::client).map(|client| client.client.clone());
+        self.note_denied_once(client, action, reason).await;
+    }
+
+    pub(crate) async fn note_denied_once(
+        &self,
+        client: Option<ClientId>,
+        action: RefusedAttempt,
+        reason: AttemptRefusal,
+    ) {
         if !self.inner.denied.is_new((client.clone(), action, reason), self.now()) {
             count(&self.inner.counters.attempts_refused);
             return;

@@ -105,6 +105,8 @@ codes! {
     ImportGone "import_gone" "The import was discarded or is too old",
     LegalBasisFixed "legal_basis_fixed" "The legal basis cannot be changed",
     ParentalAuthorityEnded "parental_authority_ended" "The child decides by itself now",
+    InvalidDpopProof "invalid_dpop_proof" "The proof of possession is missing or not good for this request",
+    UseDpopNonce "use_dpop_nonce" "The proof of possession must name the nonce given",
     InvalidClient "invalid_client" "The client is not known or its secret is wrong",
     TooManyRequests "too_many_requests" "Too many requests",
     HeadersTooLarge "headers_too_large" "The header fields are too large",

@@ -30,7 +30,10 @@ mod subject;
 mod system;
 mod unsubscribe;
 
-pub use access::{AuthenticateError, ClientView, IssuedToken, NewClient, TokenDenial};
+pub use access::{
+    AuthenticateError, ClientProof, ClientView, IssuedToken, NewClient, PresentedProof, PresentedToken, TokenAsk,
+    TokenDenial,
+};
 pub use confirmation::{Confirmation, ConfirmationSettings};
 pub use consent::{
     Choice, ChoiceKind, ConsentPost, Idempotency, NoticeView, OptInStep, PersonRequest, Receipt, Who,

@@ -58,9 +58,12 @@ use super::{Access, Route, routes};
         super::v1::rights_requests::open::handler,
         super::v1::rights_requests::show::handler,
         super::oauth::token::handler,
+        super::oauth::introspect::handler,
+        super::oauth::revoke::handler,
         super::well_known::gpc::handler,
         super::well_known::jwks::handler,
         super::well_known::authorization_server::handler,
+        super::well_known::protected_resource::handler,
         handler,
         super::health::live::handler,
         super::health::ready::handler,
@@ -108,6 +111,7 @@ const fn about(scope: Scope) -> &'static str {
         Scope::RightsRead => "See data subjects' requests",
         Scope::LedgerRead => "Read the ledger",
         Scope::MetricsRead => "Read operational figures",
+        Scope::TokensIntrospect => "Ask about tokens of other clients",
     }
 }
 

@@ -40,11 +40,14 @@ pub enum Scope {
     /// Read operational figures.
     #[serde(rename = "metrics:read")]
     MetricsRead,
+    /// Ask whether tokens of other clients are good (RFC 7662).
+    #[serde(rename = "tokens:introspect")]
+    TokensIntrospect,
 }
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::RecordsWrite,
         Self::EventsWrite,
         Self::ImportsWrite,
@@ -53,6 +56,7 @@ impl Scope {
         Self::RightsRead,
         Self::LedgerRead,
         Self::MetricsRead,
+        Self::TokensIntrospect,
     ];
 
     /// Its name on the wire.
@@ -67,6 +71,7 @@ impl Scope {
             Self::RightsRead => "rights:read",
             Self::LedgerRead => "ledger:read",
             Self::MetricsRead => "metrics:read",
+            Self::TokensIntrospect => "tokens:introspect",
         }
     }
 
@@ -217,6 +222,10 @@ action! {
 action! {
     /// Read operational figures.
     ReadMetrics, "read_metrics", Some(Scope::MetricsRead), Actor::Operator
+}
+action! {
+    /// Ask whether tokens of other clients are good.
+    IntrospectTokens, "introspect_tokens", Some(Scope::TokensIntrospect)
 }
 action! {
     /// Register and revoke clients.

@@ -15,7 +15,7 @@ mod record;
 
 pub use import::ImportKey;
 pub use key::{OpenError, SealError, SubjectKey, WrappedKey};
-pub use keyset::{KeyError, KeySet, KeyUse};
+pub use keyset::{KeyError, KeySet, KeyUse, TimedSeed};
 pub use record::{RecordEntry, SealedAttribute, SealedRecord, SealedSubject, merge_record, thin_record};
 
 use aes_gcm::aead::{Aead as _, Generate as _, KeyInit as _, Payload};
@@ -38,7 +38,7 @@ pub struct Keyring {
     capability: Zeroizing<[u8; 32]>,
     request: Zeroizing<[u8; 32]>,
     ledger: Zeroizing<[u8; 32]>,
-    token: Zeroizing<[u8; 32]>,
+    tokens: Vec<TimedSeed>,
 }
 
 impl std::fmt::Debug for Keyring {
@@ -70,7 +70,7 @@ impl Keyring {
             request: derive(&capability, &[b"request fingerprint v1"]),
             capability,
             ledger: newest(KeyUse::Ledger)?,
-            token: newest(KeyUse::Token)?,
+            tokens: Some(keys.token_seeds()).filter(|seeds| !seeds.is_empty()).ok_or(KeyError::Missing(KeyUse::Token))?,
         })
     }
 
@@ -113,10 +113,10 @@ impl Keyring {
         &self.ledger
     }
 
-    /// The seed of the access tokens' signing key.
+    /// The seeds of the access tokens' signing keys.
     #[must_use]
-    pub fn token_seed(&self) -> &[u8; 32] {
-        &self.token
+    pub fn token_seeds(&self) -> &[TimedSeed] {
+        &self.tokens
     }
 
     pub(crate) fn fingerprint_key(&self) -> &[u8; 32] {

@@ -1,5 +1,6 @@
 //! Every read, as methods of [`Store`](crate::Store). Rows come out as they lie: sealed.
 
+pub mod access;
 pub mod client;
 pub mod consent_event;
 pub mod counts;
@@ -15,7 +16,7 @@ pub mod rights_request;
 pub mod subject;
 pub mod suppression;
 
-pub use client::ClientRow;
+pub use client::{ClientCredentials, ClientRow};
 pub use consent_event::EventRow;
 pub use counts::Counts;
 pub use disclosure::{DisclosurePage, DisclosurePosition, DisclosureRow};

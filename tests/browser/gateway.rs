@@ -25,9 +25,11 @@ impl TestGateway {
             source: None,
             scopes: vec![Scope::ProfilesRead],
             purposes: Vec::new(),
+            keys: None,
+            bound_tokens: false,
         };
         let operator = Authorized::prove(Actor::Operator).unwrap();
-        let secret = running.gateway().register_client(&operator, new).await.unwrap();
+        let secret = running.gateway().register_client(&operator, new).await.unwrap().unwrap();
         let token = running.gateway().issue_token("mailer", &secret, None).await.unwrap().access_token;
         Self { running, token, _folder: folder }
     }

@@ -20,6 +20,7 @@ mod person;
 pub(crate) mod process;
 mod recipient;
 mod server;
+mod signer;
 mod source;
 
 pub(crate) use answer::Answer;
@@ -32,6 +33,7 @@ pub(crate) use importer::Importer;
 pub(crate) use officer::Officer;
 pub(crate) use person::Person;
 pub(crate) use recipient::Recipient;
+pub(crate) use signer::Signer;
 pub(crate) use source::{Line, Source};
 
 /// The mark in every personal value of the suite. It may be in no log, no error, no ledger entry and no database file.

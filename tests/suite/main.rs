@@ -33,6 +33,7 @@ mod imports;
 mod ledger;
 mod mail_queue;
 mod notices;
+mod oauth;
 mod openapi;
 mod operation;
 mod preferences;

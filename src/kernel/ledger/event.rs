@@ -254,6 +254,20 @@ pub enum LedgerEvent {
         #[n(1)]
         expired: bool,
     },
+    /// A token was taken back before its time (RFC 7009).
+    #[n(40)]
+    TokenRevoked {
+        /// The client it was issued to.
+        #[n(0)]
+        client: ClientId,
+    },
+    /// A client was given other credentials, and the tokens issued for those before ended.
+    #[n(41)]
+    ClientCredentialsReplaced {
+        /// Which.
+        #[n(0)]
+        client: ClientId,
+    },
     /// Attributes were forgotten whose consent was taken back and that nothing else needs (GDPR Art. 17(1)(b)).
     #[n(30)]
     AttributesForgotten {
@@ -357,6 +371,9 @@ pub enum RefusedAttempt {
     /// To read the ledger.
     #[n(14)]
     ReadLedger = 14,
+    /// To ask about a token of somebody else, or to take it back.
+    #[n(15)]
+    InspectToken = 15,
 }
 
 /// Why an attempt was refused.
@@ -401,6 +418,12 @@ pub enum AttemptRefusal {
     /// A parent acted for a child that had come of age (GDPR Art. 8(1)).
     #[n(12)]
     ParentalAuthorityEnded = 12,
+    /// What may be used once was used again.
+    #[n(13)]
+    Replayed = 13,
+    /// The caller did not show that it holds the key of its token (RFC 9449).
+    #[n(14)]
+    NoPossession = 14,
 }
 
 impl LedgerEvent {
@@ -419,6 +442,8 @@ impl LedgerEvent {
             Self::ClientRevoked { .. } => "client_revoked",
             Self::AttemptRefused { .. } => "attempt_refused",
             Self::CampaignResolved { .. } => "campaign_resolved",
+            Self::TokenRevoked { .. } => "token_revoked",
+            Self::ClientCredentialsReplaced { .. } => "client_credentials_replaced",
             Self::AttributesForgotten { .. } => "attributes_forgotten",
             Self::RightsRequestCompleted { .. } => "rights_request_completed",
             Self::UnconfirmedPurged { .. } => "unconfirmed_purged",

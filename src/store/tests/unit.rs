@@ -3,6 +3,7 @@
 use kernel::authz::Scope;
 use kernel::ledger::{AttemptRefusal, RefusedAttempt};
 use store::StoreError;
+use store::query::ClientCredentials;
 use store::change::{RecordRefusedAttempt, RegisterClient, RevokeClient};
 
 use crate::harness::{NOW, eventually, grant, on_both};
@@ -10,7 +11,8 @@ use crate::harness::{NOW, eventually, grant, on_both};
 fn client(name: &str) -> RegisterClient {
     RegisterClient {
         client: name.parse().unwrap(),
-        secret_hash: "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaA".to_owned(),
+        credentials: ClientCredentials::Secret("$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaA".to_owned()),
+        bound_tokens: false,
         recipient: Some("segmentation".parse().unwrap()),
         source: None,
         scopes: vec![Scope::ProfilesRead, Scope::LedgerRead],
