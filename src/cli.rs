@@ -9,6 +9,7 @@ pub mod output;
 mod policy;
 mod serve;
 mod signal;
+mod staff;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -53,6 +54,9 @@ enum Command {
     /// Register, list and revoke the programs that may call
     #[command(subcommand)]
     Client(client::ClientCommand),
+    /// Invite, list and end the controller's own people
+    #[command(subcommand)]
+    Staff(staff::StaffCommand),
     /// Make keys
     #[command(subcommand)]
     Keys(keys::KeysCommand),
@@ -130,6 +134,7 @@ fn run(command: Command) -> anyhow::Result<Outcome> {
             Command::Policy(command) => policy::run(&command),
             Command::Ledger(command) => ledger::run(&command).await,
             Command::Client(command) => client::run(command).await,
+            Command::Staff(command) => staff::run(command).await,
             Command::Keys(command) => keys::run(&command),
             Command::Signal(command) => signal::run(&command),
             Command::Demo(args) => crate::demo::run(&args).await,
@@ -171,6 +176,11 @@ mod tests {
             "consentry ledger verify --data d",
             "consentry client add --data d --id x --recipient r --scope profiles:read --purpose a --purpose b",
             "consentry client revoke --data d --id x",
+            "consentry client create --data d --id x --scope profiles:read --recipient r --jwks f --dpop",
+            "consentry client renew --data d --id x",
+            "consentry staff invite --data d --name anna --role officer",
+            "consentry staff end --data d --name anna",
+            "consentry keys rotate-tokens --after-hours 1 f",
             "consentry demo --once --limit 100 --data d --listen 127.0.0.1:0",
             "consentry openapi",
         ] {

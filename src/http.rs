@@ -7,6 +7,7 @@ pub mod authenticate;
 pub mod body;
 pub mod bounded;
 pub mod confirm;
+pub mod console;
 mod denied;
 pub mod figures;
 pub mod form_body;
@@ -50,8 +51,10 @@ use problem::Problem;
 pub enum Access {
     /// Everybody.
     Public,
-    /// A client whose token has the scope.
+    /// A client whose token has the scope, and staff whose role fits.
     Scope(Scope),
+    /// Staff, by the cookie of a session; what is shown before there is one, everybody.
+    Staff,
 }
 
 /// One method of a path.
@@ -115,8 +118,9 @@ const READ_PROFILES: Access = Access::Scope(Scope::ProfilesRead);
 const READ_RIGHTS: Access = Access::Scope(Scope::RightsRead);
 const IMPORT: Access = Access::Scope(Scope::ImportsWrite);
 const PUBLIC: Access = Access::Public;
+const STAFF: Access = Access::Staff;
 
-static ROUTES: [Route; 39] = [
+static ROUTES: [Route; 47] = [
     // Persons and forms: no login.
     Route {
         is_cross_origin: true,
@@ -242,6 +246,45 @@ static ROUTES: [Route; 39] = [
         "GET, HEAD",
         &[get(Access::Scope(Scope::RightsRead), || web::to(v1::rights_requests::show::handler))],
     ),
+    // Staff.
+    at("/console", "GET, HEAD", &[get(STAFF, || web::to(console::home::handler))]),
+    at(
+        "/console/login",
+        "GET, HEAD, POST",
+        &[get(STAFF, || web::to(console::login::show)), post(STAFF, || web::to(console::login::submit))],
+    ),
+    at(
+        "/console/second-factor",
+        "GET, HEAD, POST",
+        &[
+            get(STAFF, || web::to(console::second_factor::show)),
+            post(STAFF, || web::to(console::second_factor::submit)),
+        ],
+    ),
+    at(
+        "/console/join/{token}",
+        "GET, HEAD, POST",
+        &[get(STAFF, || web::to(console::join::show)), post(STAFF, || web::to(console::join::submit))],
+    ),
+    at(
+        "/console/authenticator",
+        "GET, HEAD, POST",
+        &[
+            get(STAFF, || web::to(console::authenticator::show)),
+            post(STAFF, || web::to(console::authenticator::submit)),
+        ],
+    ),
+    at(
+        "/console/account",
+        "GET, HEAD, POST",
+        &[get(STAFF, || web::to(console::account::show)), post(STAFF, || web::to(console::account::submit))],
+    ),
+    at(
+        "/console/staff",
+        "GET, HEAD, POST",
+        &[get(STAFF, || web::to(console::staff::show)), post(STAFF, || web::to(console::staff::submit))],
+    ),
+    at("/console/sign-out", "POST", &[post(STAFF, || web::to(console::sign_out::handler))]),
     // Everybody.
     at("/oauth/token", "POST", &[post(PUBLIC, || web::to(oauth::token::handler))]),
     at("/oauth/introspect", "POST", &[post(PUBLIC, || web::to(oauth::introspect::handler))]),

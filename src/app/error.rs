@@ -111,6 +111,8 @@ codes! {
     TooManyRequests "too_many_requests" "Too many requests",
     HeadersTooLarge "headers_too_large" "The header fields are too large",
     UriTooLong "uri_too_long" "The address is too long",
+    FormNotOurs "form_not_ours" "The form was not opened here, or too long ago",
+    LastAdministrator "last_administrator" "There must be an administrator left",
     NameTaken "name_taken" "The name is taken",
     NotASender "not_a_sender" "Only a sender may resolve addresses",
     CampaignIncomplete "campaign_incomplete" "The campaign lacks what the law asks of it",

@@ -25,6 +25,7 @@ mod receipt;
 mod record;
 mod rights;
 mod signal;
+mod staff;
 mod statement;
 mod subject;
 mod system;
@@ -55,6 +56,10 @@ pub use receipt::{ReceiptDocument, ReceiptFormat};
 pub use record::{LineOutcome, RecordLine};
 pub use rights::{RightsAsk, RightsKind, RightsRequestView, RightsSubject};
 pub use signal::{OptOutStatus, SignalAnswer, SignalPost};
+pub use staff::{
+    Enrolled, Enrolment, InvitationView, Machine, MemberView, OneTimeLink, SessionGrant, SessionView,
+    SignInDenial, SignedIn, StaffFault, StaffSession, StaffStage,
+};
 pub use statement::{PlainStatement, Relationship, Statement, StatementPost, StatementReceipt};
 pub use subject::{DisclosurePlace, ExplainAsk, FileView};
 pub use system::{SystemClock, SystemEntropy};

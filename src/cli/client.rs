@@ -94,7 +94,8 @@ fn keys(file: Option<&PathBuf>) -> anyhow::Result<Option<ClientKeys>> {
     let Some(file) = file else { return Ok(None) };
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let keys = ClientKeys::from_json(&text).map_err(|error| {
-        let wanted = "a JWK set of one to eight public keys (EC P-256 or P-384, Ed25519, RSA) without private parts";
+        let wanted =
+            "a JWK set of one to eight public keys (EC P-256 or P-384, Ed25519, RSA) without private parts";
         anyhow!("{}: {error}; what is wanted is {wanted}", file.display())
     })?;
     Ok(Some(keys))
@@ -163,7 +164,10 @@ async fn renew(by: &Authorized<ManageClients>, args: &RenewArgs) -> anyhow::Resu
     let gateway = open(&args.store, Missing::Refuse).await?;
     match gateway.replace_client_credentials(by, &args.id, keys).await? {
         Some(Some(secret)) => {
-            note(format_args!("client `{}` has a new secret, shown once; its old one and its tokens ended:", args.id));
+            note(format_args!(
+                "client `{}` has a new secret, shown once; its old one and its tokens ended:",
+                args.id
+            ));
             say(secret);
             Ok(Outcome::Done)
         }

@@ -12,6 +12,7 @@ use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
 use app::{Gateway, PresentedProof, PresentedToken};
 use kernel::authz::{Action, Actor, Authorized};
 
+use super::console;
 use super::problem::Problem;
 
 /// What came of the credentials.
@@ -22,7 +23,13 @@ struct Outcome(Result<Actor, Problem>);
 pub(super) async fn authenticate(gateway: &Gateway, request: &ServiceRequest) {
     let outcome = match presented(request) {
         Ok(Some(token)) => gateway.authenticate(token).await.map_err(Problem::from),
-        Ok(None) => Err(Problem::unauthenticated()),
+        Ok(None) if request.headers().contains_key(AUTHORIZATION) => Err(Problem::unauthenticated()),
+        // Staff come with the cookie of their session.
+        Ok(None) => match console::seated_actor(gateway, request).await {
+            Ok(Some(actor)) => Ok(actor),
+            Ok(None) => Err(Problem::unauthenticated()),
+            Err(problem) => Err(problem),
+        },
         Err(problem) => Err(problem),
     };
     request.extensions_mut().insert(Outcome(outcome));

@@ -8,7 +8,7 @@ use kernel::authz::Scope;
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 use utoipa::openapi::security::{
-    ClientCredentials, Flow, HttpAuthScheme, HttpBuilder, OAuth2, Scopes, SecurityScheme,
+    ApiKey, ApiKeyValue, ClientCredentials, Flow, HttpAuthScheme, HttpBuilder, OAuth2, Scopes, SecurityScheme,
 };
 
 use super::{Access, Route, routes};
@@ -57,6 +57,20 @@ use super::{Access, Route, routes};
         super::v1::rights_requests::list::handler,
         super::v1::rights_requests::open::handler,
         super::v1::rights_requests::show::handler,
+        super::console::home::handler,
+        super::console::login::show,
+        super::console::login::submit,
+        super::console::second_factor::show,
+        super::console::second_factor::submit,
+        super::console::join::show,
+        super::console::join::submit,
+        super::console::authenticator::show,
+        super::console::authenticator::submit,
+        super::console::account::show,
+        super::console::account::submit,
+        super::console::staff::show,
+        super::console::staff::submit,
+        super::console::sign_out::handler,
         super::oauth::token::handler,
         super::oauth::introspect::handler,
         super::oauth::revoke::handler,
@@ -75,6 +89,7 @@ use super::{Access, Route, routes};
         (name = "sources", description = "Sources of personal data"),
         (name = "recipients", description = "Recipients: segmentation, personalization, senders"),
         (name = "officers", description = "Data protection officers"),
+        (name = "staff", description = "Pages of the controller's own people: signing in, sessions, who is staff"),
         (name = "access", description = "Access tokens"),
         (name = "operations", description = "Running the gateway"),
     ),
@@ -94,6 +109,9 @@ pub fn document() -> Value {
     components.add_security_scheme("oauth2", oauth2);
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("at+jwt").build();
     components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    let about = "A staff session; what is not merely read needs the secret of its forms in `X-CSRF-Token` as well";
+    let session = ApiKeyValue::with_description("__Host-consentry-session", about);
+    components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(session)));
     let mut document = serde_json::to_value(described).unwrap_or_default();
     for route in routes() {
         complete(&mut document, route);
@@ -123,7 +141,11 @@ fn complete(document: &mut Value, route: &Route) {
         let Some(operation) = document.pointer_mut(&at).and_then(Value::as_object_mut) else { continue };
         let security = match endpoint.access {
             Access::Public => json!([]),
+            Access::Scope(scope) if scope.is_for_staff() => {
+                json!([{"oauth2": [scope.as_str()]}, {"bearer": []}, {"session": []}])
+            }
             Access::Scope(scope) => json!([{"oauth2": [scope.as_str()]}, {"bearer": []}]),
+            Access::Staff => json!([{}, {"session": []}]),
         };
         let has_body = operation.contains_key("requestBody");
         let statuses = failures(route, &method, endpoint.access, has_body);
@@ -143,7 +165,7 @@ fn failures(route: &Route, method: &str, access: Access, has_body: bool) -> Vec<
     if method == "get" && !matches!(route.path, "/health/live" | "/health/ready" | "/metrics" | "/openapi.json") {
         statuses.extend([400, 422]);
     }
-    if access != Access::Public {
+    if matches!(access, Access::Scope(_)) {
         statuses.extend([401, 403]);
     }
     if route.path.contains('{') || route.path == "/v1/consents" {

@@ -310,6 +310,7 @@ const fn status_of(code: Code) -> StatusCode {
         | Code::SourceMismatch
         | Code::AttributeOutsideContract
         | Code::IdentifierLookupNotAllowed
+        | Code::FormNotOurs
         | Code::NotASender => StatusCode::FORBIDDEN,
         Code::NotFound
         | Code::UnknownForm
@@ -326,6 +327,7 @@ const fn status_of(code: Code) -> StatusCode {
         | Code::PolicyNotReproducible
         | Code::NothingConsented
         | Code::NameTaken
+        | Code::LastAdministrator
         | Code::PersonNotInformed
         | Code::NotRestricted => StatusCode::CONFLICT,
         Code::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,

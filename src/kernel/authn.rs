@@ -2,6 +2,7 @@
 //! prove themselves.
 
 pub mod assertion;
+pub mod authenticator;
 pub mod jws;
 pub mod possession;
 pub mod ring;
@@ -9,6 +10,7 @@ pub mod secret;
 pub mod token;
 
 pub use assertion::Assertion;
+pub use authenticator::{Authenticator, RecoveryCode};
 pub use jws::{ClientKeys, JwsError, KeyThumbprint, SIGNING_ALGORITHMS};
 pub use possession::{PROOF_WINDOW_MS, Possession, ProvenRequest};
 pub use ring::TokenRing;

@@ -11,4 +11,4 @@ pub mod tree;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use entry::{EntryError, LedgerEntry};
-pub use event::{AttemptRefusal, Inspection, LedgerEvent, RefusedAttempt, RequestOutcome};
+pub use event::{AttemptRefusal, Inspection, LedgerEvent, RefusedAttempt, RequestOutcome, StaffAct};

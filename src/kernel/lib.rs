@@ -38,6 +38,7 @@ pub mod seal;
 pub mod signal;
 mod slug;
 pub mod source;
+pub mod staff;
 pub mod subject;
 pub mod time;
 pub mod title;

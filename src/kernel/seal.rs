@@ -26,6 +26,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::entropy::Entropy;
+use crate::id::StaffId;
 use crate::subject::SubjectId;
 
 /// The keys in use. Shared, immutable; its keys are wiped when it is dropped.
@@ -37,6 +38,7 @@ pub struct Keyring {
     pseudonym: Zeroizing<[u8; 32]>,
     capability: Zeroizing<[u8; 32]>,
     request: Zeroizing<[u8; 32]>,
+    staff: Zeroizing<[u8; 32]>,
     ledger: Zeroizing<[u8; 32]>,
     tokens: Vec<TimedSeed>,
 }
@@ -68,9 +70,12 @@ impl Keyring {
             suppression: newest(KeyUse::Suppression)?,
             pseudonym: newest(KeyUse::Pseudonym)?,
             request: derive(&capability, &[b"request fingerprint v1"]),
+            staff: derive(&capability, &[b"staff secrets v1"]),
             capability,
             ledger: newest(KeyUse::Ledger)?,
-            tokens: Some(keys.token_seeds()).filter(|seeds| !seeds.is_empty()).ok_or(KeyError::Missing(KeyUse::Token))?,
+            tokens: Some(keys.token_seeds())
+                .filter(|seeds| !seeds.is_empty())
+                .ok_or(KeyError::Missing(KeyUse::Token))?,
         })
     }
 
@@ -105,6 +110,29 @@ impl Keyring {
         let plain = Zeroizing::new(plain);
         let key: &[u8; 32] = plain.as_slice().try_into().map_err(|_| OpenError)?;
         Ok(SubjectKey::new(subject, key))
+    }
+
+    /// Seals a secret of a member of staff, bound to them.
+    ///
+    /// # Errors
+    /// When the cipher fails.
+    pub fn seal_staff_secret(&self, staff: StaffId, secret: &[u8]) -> Result<Vec<u8>, SealError> {
+        let cipher = Aes256Gcm::new((&*self.staff).into());
+        let nonce = Nonce::generate();
+        let sealed =
+            cipher.encrypt(&nonce, Payload { msg: secret, aad: staff.as_bytes() }).map_err(|_| SealError)?;
+        Ok([nonce.as_slice(), &sealed].concat())
+    }
+
+    /// Opens a secret of a member of staff.
+    ///
+    /// # Errors
+    /// When it is somebody else's, was altered, or sealed under another key.
+    pub fn open_staff_secret(&self, staff: StaffId, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+        let (nonce, sealed) = sealed.split_first_chunk::<12>().ok_or(OpenError)?;
+        let cipher = Aes256Gcm::new((&*self.staff).into());
+        let payload = Payload { msg: sealed, aad: staff.as_bytes() };
+        cipher.decrypt(nonce.into(), payload).map(Zeroizing::new).map_err(|_| OpenError)
     }
 
     /// The seed of the ledger's signing key.

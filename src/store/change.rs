@@ -37,6 +37,7 @@ pub mod restrict_subject;
 pub mod revoke_client;
 pub mod revoke_token;
 pub mod settle_letter;
+pub mod staff;
 pub mod stage_import;
 pub mod sweep_mail;
 pub mod take_back;

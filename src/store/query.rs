@@ -13,6 +13,7 @@ pub mod policy;
 pub mod prompt;
 pub mod recipient_notice;
 pub mod rights_request;
+pub mod staff;
 pub mod subject;
 pub mod suppression;
 
@@ -28,5 +29,6 @@ pub use policy::StoredPolicy;
 pub use prompt::PromptRow;
 pub use recipient_notice::RecipientNoticeRow;
 pub use rights_request::RightsRequestRow;
+pub use staff::{SessionRow, SessionStage, StaffRow};
 pub use subject::{ChangePosition, SubjectPage, SubjectRow};
 pub use suppression::SuppressionRow;

@@ -1,6 +1,6 @@
 //! The gateway as it is shipped, on a data folder of its own, and the mailer's program.
 
-use app::{NewClient, SystemEntropy};
+use app::{ClientProof, NewClient, SystemEntropy, TokenAsk};
 use consentry::config::{DataDir, Missing, Settings};
 use consentry::server::{self, Running};
 use kernel::authz::{Actor, Authorized, Scope};
@@ -30,7 +30,8 @@ impl TestGateway {
         };
         let operator = Authorized::prove(Actor::Operator).unwrap();
         let secret = running.gateway().register_client(&operator, new).await.unwrap().unwrap();
-        let token = running.gateway().issue_token("mailer", &secret, None).await.unwrap().access_token;
+        let proof = ClientProof::Secret { client: "mailer".to_owned(), secret: secret.into() };
+        let token = running.gateway().issue_token(&proof, TokenAsk::default()).await.unwrap().access_token;
         Self { running, token, _folder: folder }
     }
 

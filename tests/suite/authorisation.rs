@@ -201,7 +201,7 @@ async fn sec_05_whoever_is_turned_away_at_the_door_is_on_record_and_cannot_flood
     let refused = async || {
         let mut refused = Vec::new();
         for entry in gateway.database().bytes("SELECT entry FROM ledger_entry").await {
-            if let LedgerEvent::AttemptRefused { client, action, reason } =
+            if let LedgerEvent::AttemptRefused { client, action, reason, .. } =
                 LedgerEntry::from_bytes(&entry).unwrap().event
             {
                 refused.push((client, action, reason));

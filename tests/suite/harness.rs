@@ -22,6 +22,7 @@ mod recipient;
 mod server;
 mod signer;
 mod source;
+mod staff;
 
 pub(crate) use answer::Answer;
 pub(crate) use client::{Client, Role};
@@ -35,6 +36,7 @@ pub(crate) use person::Person;
 pub(crate) use recipient::Recipient;
 pub(crate) use signer::Signer;
 pub(crate) use source::{Line, Source};
+pub(crate) use staff::{Browser, Member, PASSWORD};
 
 /// The mark in every personal value of the suite. It may be in no log, no error, no ledger entry and no database file.
 pub(crate) const MARK: &str = "q7canary";

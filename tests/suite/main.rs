@@ -46,6 +46,7 @@ mod rights;
 mod routes;
 mod security;
 mod signals;
+mod staff;
 mod standing;
 mod unsubscribe;
 mod vectors;

@@ -112,7 +112,8 @@ async fn a_client_proves_itself_with_its_key_once_and_for_us_alone(backend: Back
     named.push(("client_id", "somebody"));
     token(&gateway, &named).await.expect(401);
     // The token endpoint is one of our names, too; and one audience in a list is one audience.
-    for (jti, audience) in [("a", json!("http://gateway.test/oauth/token")), ("b", json!(["http://gateway.test"]))] {
+    for (jti, audience) in [("a", json!("http://gateway.test/oauth/token")), ("b", json!(["http://gateway.test"]))]
+    {
         let good = signer.assertion(&gateway, id.as_str(), jti, &json!({ "aud": audience }));
         token(&gateway, &form(&good)).await.expect(200);
     }
@@ -166,7 +167,9 @@ async fn sec_10_whoever_presents_a_bound_token_shows_that_they_hold_its_key(back
     let bound_token = text(&issued, "access_token");
     // A proof is good once, for its own request, for a minute.
     assert_eq!(ask(&proof).await.expect(400).json()["error"], "invalid_dpop_proof");
-    for changed in [json!({ "htm": "GET" }), json!({ "htu": "http://gateway.test/v1/records" }), json!({ "iat": 0 })] {
+    for changed in
+        [json!({ "htm": "GET" }), json!({ "htu": "http://gateway.test/v1/records" }), json!({ "iat": 0 })]
+    {
         let bad = signer.proof(&gateway, ("POST", "/oauth/token"), None, &changed);
         assert_eq!(ask(&bad).await.expect(400).json()["error"], "invalid_dpop_proof", "{changed}");
     }
@@ -176,7 +179,10 @@ async fn sec_10_whoever_presents_a_bound_token_shows_that_they_hold_its_key(back
     for at in [&gateway, &twin] {
         let replayed = bound(at, bound_token, &good).await.expect_problem(401, "invalid_dpop_proof");
         let challenge = replayed.header("www-authenticate").unwrap();
-        assert!(challenge.starts_with("DPoP ") && challenge.contains("error=\"invalid_dpop_proof\""), "{challenge}");
+        assert!(
+            challenge.starts_with("DPoP ") && challenge.contains("error=\"invalid_dpop_proof\""),
+            "{challenge}"
+        );
         assert!(challenge.contains("algs=\"ES256 Ed25519"), "{challenge}");
     }
     for bad in [
@@ -288,7 +294,8 @@ async fn a_client_learns_of_its_own_tokens_and_of_no_others(backend: Backend) {
     // Nobody asks without proving themself.
     let anonymous = gateway.request("POST", "/oauth/introspect").form(&[("token", &bearer_token)]);
     assert_eq!(gateway.send(anonymous).await.expect(401).json()["error"], "invalid_client");
-    let empty = gateway.request("POST", "/oauth/introspect").basic_auth(officer.id.as_str(), Some(&officer.secret));
+    let empty =
+        gateway.request("POST", "/oauth/introspect").basic_auth(officer.id.as_str(), Some(&officer.secret));
     assert_eq!(gateway.send(empty.form(&[("x", "y")])).await.expect(400).json()["error"], "invalid_request");
     // A bound token says to what.
     let signer = Signer::new(1);

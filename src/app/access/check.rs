@@ -60,7 +60,10 @@ pub(crate) fn revision_readers(runtime: &Handle, store: &Store) -> Batcher<(), u
         let store = store.clone();
         async move {
             let revision = store.access_revision().await;
-            asked.iter().map(|()| revision.as_ref().map(|revision| *revision).map_err(|_| AppError::Unavailable)).collect()
+            asked
+                .iter()
+                .map(|()| revision.as_ref().map(|revision| *revision).map_err(|_| AppError::Unavailable))
+                .collect()
         }
     })
 }

@@ -8,6 +8,7 @@ use store::change::RevokeToken;
 use store::query::ClientRow;
 
 use super::{AuthenticateError, ClientProof, TokenDenial};
+use crate::denied::Author;
 use crate::gateway::Gateway;
 
 impl Gateway {
@@ -17,13 +18,14 @@ impl Gateway {
     /// See [`TokenDenial`].
     pub async fn introspect(&self, proof: &ClientProof, token: &str) -> Result<Option<TokenClaims>, TokenDenial> {
         let row = self.prove_client(proof, RefusedAttempt::InspectToken).await?;
-        let live = self.live_token(token, self.now()).await.map_err(|_: AuthenticateError| TokenDenial::Unavailable)?;
+        let live =
+            self.live_token(token, self.now()).await.map_err(|_: AuthenticateError| TokenDenial::Unavailable)?;
         let Some((claims, _)) = live else { return Ok(None) };
         if claims.client == row.id || may_introspect(&row) {
             return Ok(Some(claims));
         }
         let reason = AttemptRefusal::InsufficientScope;
-        self.note_denied_once(Some(row.id), RefusedAttempt::InspectToken, reason).await;
+        self.note_denied_by(Author::client(Some(row.id)), RefusedAttempt::InspectToken, reason).await;
         Ok(None)
     }
 
@@ -40,7 +42,7 @@ impl Gateway {
         };
         if claims.client != row.id {
             let reason = AttemptRefusal::InsufficientScope;
-            self.note_denied_once(Some(row.id), RefusedAttempt::InspectToken, reason).await;
+            self.note_denied_by(Author::client(Some(row.id)), RefusedAttempt::InspectToken, reason).await;
             return Err(TokenDenial::NotYours);
         }
         let change = RevokeToken { token: claims.id, client: row.id, expires_at: claims.expires_at, at };

@@ -9,6 +9,7 @@ use store::query::ClientRow;
 
 use super::possession::PossessionDenial;
 use super::{ClientProof, PresentedProof};
+use crate::denied::Author;
 use crate::figures::count;
 use crate::gateway::Gateway;
 
@@ -94,14 +95,15 @@ impl Gateway {
                 Ok(key) => Some(key),
                 Err(denial) => {
                     if let Some(reason) = denial.refusal() {
-                        self.note_denied_once(Some(row.id), RefusedAttempt::IssueToken, reason).await;
+                        self.note_denied_by(Author::client(Some(row.id)), RefusedAttempt::IssueToken, reason)
+                            .await;
                     }
                     return Err(denial.into());
                 }
             },
             None if row.bound_tokens => {
                 let reason = AttemptRefusal::NoPossession;
-                self.note_denied_once(Some(row.id), RefusedAttempt::IssueToken, reason).await;
+                self.note_denied_by(Author::client(Some(row.id)), RefusedAttempt::IssueToken, reason).await;
                 return Err(TokenDenial::InvalidPossession);
             }
             None => None,
@@ -112,7 +114,7 @@ impl Gateway {
         }
         let Some((scopes, purposes)) = granted(self, &row, ask.scope) else {
             let reason = AttemptRefusal::InsufficientScope;
-            self.note_denied_once(Some(row.id), RefusedAttempt::IssueToken, reason).await;
+            self.note_denied_by(Author::client(Some(row.id)), RefusedAttempt::IssueToken, reason).await;
             return Err(TokenDenial::InvalidScope);
         };
         self.sign_token(row, &scopes, purposes, key)

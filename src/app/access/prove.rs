@@ -7,6 +7,7 @@ use store::query::{ClientCredentials, ClientRow};
 use zeroize::Zeroizing;
 
 use super::TokenDenial;
+use crate::denied::Author;
 use crate::gateway::Gateway;
 
 /// What a client shows of itself.
@@ -65,7 +66,7 @@ impl Gateway {
             Ok(row) => Ok(row),
             Err(None) => Err(TokenDenial::Unavailable),
             Err(Some(reason)) => {
-                self.note_denied_once(known, attempt, reason).await;
+                self.note_denied_by(Author::client(known), attempt, reason).await;
                 Err(TokenDenial::InvalidClient)
             }
         }
@@ -99,8 +100,8 @@ impl Gateway {
         let ClientCredentials::Keys(keys) = &row.credentials else { return Err(invalid) };
         let issuer = self.settings().issuer.as_str();
         let endpoint = format!("{issuer}/oauth/token");
-        let assertion = Assertion::verify(assertion, &row.id, keys, &[issuer, &endpoint], self.now())
-            .map_err(|_| invalid)?;
+        let assertion =
+            Assertion::verify(assertion, &row.id, keys, &[issuer, &endpoint], self.now()).map_err(|_| invalid)?;
         let digest = self.once_digest(b"assertion", row.id.as_str().as_bytes(), assertion.id.as_bytes());
         let claim = OnceClaim { digest, expires_at: assertion.expires_at };
         let is_first = self.inner.once.submit(claim).await.map_err(|_| None)?;

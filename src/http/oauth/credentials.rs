@@ -126,7 +126,8 @@ mod tests {
         let own = Ok(("shop".to_owned(), "s:e+c".to_owned()));
         let header = format!("Basic {}", STANDARD.encode("shop:s%3Ae%2Bc"));
         let form = "grant_type=client_credentials";
-        let by_assertion = format!("client_assertion_type={}&client_assertion=a.b.c", BY_ASSERTION.replace(':', "%3A"));
+        let by_assertion =
+            format!("client_assertion_type={}&client_assertion=a.b.c", BY_ASSERTION.replace(':', "%3A"));
         assert_eq!(outcome(Some(&header), form), own);
         assert_eq!(outcome(Some(&header), &format!("{form}&client_id=shop")), own);
         assert_eq!(outcome(None, &format!("{form}&client_id=shop&client_secret=s%3Ae%2Bc")), own);

@@ -148,7 +148,11 @@ pub(super) fn public_key(value: &Value) -> Result<Jwk, JwsError> {
         AlgorithmParameters::EllipticCurve(_) | AlgorithmParameters::RSA(_) | AlgorithmParameters::OctetKeyPair(_)
     );
     let is_for_signing = matches!(key.common.public_key_use, None | Some(PublicKeyUse::Signature));
-    if is_asymmetric && is_for_signing && DecodingKey::from_jwk(&key).is_ok() { Ok(key) } else { Err(JwsError::Key) }
+    if is_asymmetric && is_for_signing && DecodingKey::from_jwk(&key).is_ok() {
+        Ok(key)
+    } else {
+        Err(JwsError::Key)
+    }
 }
 
 /// The thumbprint of a key.

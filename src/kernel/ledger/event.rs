@@ -14,6 +14,7 @@ use crate::policy::PolicyVersion;
 use crate::purpose::Purpose;
 use crate::recipient::RecipientId;
 use crate::source::SourceId;
+use crate::staff::{Role, StaffId};
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
@@ -109,6 +110,10 @@ pub enum LedgerEvent {
         /// The code of its kind.
         #[n(1)]
         kind: u8,
+        /// The member of staff who opened it, if one did.
+        #[n(2)]
+        #[serde(skip_serializing_if = "Option::is_none")]
+        staff: Option<StaffId>,
     },
     /// A policy came into force.
     #[n(6)]
@@ -143,6 +148,10 @@ pub enum LedgerEvent {
         /// Why it was refused.
         #[n(2)]
         reason: AttemptRefusal,
+        /// Which member of staff, if the credentials told.
+        #[n(3)]
+        #[serde(skip_serializing_if = "Option::is_none")]
+        staff: Option<StaffId>,
     },
     /// A rights request was answered and its clock stopped; what it did to the person has an entry of its own.
     #[n(10)]
@@ -184,12 +193,16 @@ pub enum LedgerEvent {
         /// Whose.
         #[n(0)]
         subject: LedgerRef,
-        /// Who looked; nobody when it was the operator.
+        /// Which program looked; none when it was staff or the operator.
         #[n(1)]
         client: Option<ClientId>,
         /// At what.
         #[n(2)]
         what: Inspection,
+        /// Which member of staff looked, if one did.
+        #[n(3)]
+        #[serde(skip_serializing_if = "Option::is_none")]
+        staff: Option<StaffId>,
     },
     /// A form is about to ask a person (EDPB 03/2022).
     #[n(21)]
@@ -268,6 +281,49 @@ pub enum LedgerEvent {
         #[n(0)]
         client: ClientId,
     },
+    /// Somebody was invited to be staff.
+    #[n(50)]
+    StaffInvited {
+        /// Who.
+        #[n(0)]
+        staff: StaffId,
+        /// What they will be here for.
+        #[n(1)]
+        role: Role,
+        /// By which administrator; nobody when it was the operator.
+        #[n(2)]
+        by: Option<StaffId>,
+    },
+    /// Somebody used a one-time link and chose a password.
+    #[n(51)]
+    StaffJoined {
+        /// Who.
+        #[n(0)]
+        staff: StaffId,
+    },
+    /// Something about a member of staff changed.
+    #[n(52)]
+    StaffChanged {
+        /// Who.
+        #[n(0)]
+        staff: StaffId,
+        /// What.
+        #[n(1)]
+        act: StaffAct,
+        /// By whom; nobody when it was the operator.
+        #[n(2)]
+        by: Option<StaffId>,
+    },
+    /// A member of staff signed in with both factors.
+    #[n(53)]
+    StaffSignedIn {
+        /// Who.
+        #[n(0)]
+        staff: StaffId,
+        /// Whether with a recovery code.
+        #[n(1)]
+        recovery: bool,
+    },
     /// Attributes were forgotten whose consent was taken back and that nothing else needs (GDPR Art. 17(1)(b)).
     #[n(30)]
     AttributesForgotten {
@@ -278,6 +334,35 @@ pub enum LedgerEvent {
         #[n(1)]
         attributes: Vec<AttributeName>,
     },
+}
+
+/// What changed about a member of staff.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, Serialize)]
+#[cbor(index_only)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum StaffAct {
+    /// Another role.
+    #[n(1)]
+    RoleChanged = 1,
+    /// No member any more.
+    #[n(2)]
+    Ended = 2,
+    /// Password, authenticator and recovery codes were taken away, and a link was given to begin anew.
+    #[n(3)]
+    Reset = 3,
+    /// Another password.
+    #[n(4)]
+    PasswordChanged = 4,
+    /// An authenticator was set up.
+    #[n(5)]
+    AuthenticatorSet = 5,
+    /// Other recovery codes.
+    #[n(6)]
+    RecoveryCodesReplaced = 6,
+    /// Sessions were ended.
+    #[n(7)]
+    SessionsEnded = 7,
 }
 
 /// How a rights request ended, where no other entry says so.
@@ -374,6 +459,9 @@ pub enum RefusedAttempt {
     /// To ask about a token of somebody else, or to take it back.
     #[n(15)]
     InspectToken = 15,
+    /// To see or change who is staff.
+    #[n(16)]
+    ManageStaff = 16,
 }
 
 /// Why an attempt was refused.
@@ -442,6 +530,10 @@ impl LedgerEvent {
             Self::ClientRevoked { .. } => "client_revoked",
             Self::AttemptRefused { .. } => "attempt_refused",
             Self::CampaignResolved { .. } => "campaign_resolved",
+            Self::StaffInvited { .. } => "staff_invited",
+            Self::StaffJoined { .. } => "staff_joined",
+            Self::StaffChanged { .. } => "staff_changed",
+            Self::StaffSignedIn { .. } => "staff_signed_in",
             Self::TokenRevoked { .. } => "token_revoked",
             Self::ClientCredentialsReplaced { .. } => "client_credentials_replaced",
             Self::AttributesForgotten { .. } => "attributes_forgotten",

@@ -138,10 +138,7 @@ impl KeySet {
     /// A fresh set: one key for each use.
     #[must_use]
     pub fn generate(entropy: &dyn Entropy) -> Self {
-        let keys = KeyUse::ALL
-            .into_iter()
-            .map(|key_use| NamedKey::fresh(key_use, 1, entropy))
-            .collect();
+        let keys = KeyUse::ALL.into_iter().map(|key_use| NamedKey::fresh(key_use, 1, entropy)).collect();
         Self { keys }
     }
 
@@ -226,12 +223,8 @@ impl KeySet {
 
     /// The signing seeds of tokens, with their times.
     pub(crate) fn token_seeds(&self) -> Vec<TimedSeed> {
-        let timed = |key: &NamedKey| TimedSeed {
-            id: key.id,
-            seed: key.secret.clone(),
-            from: key.from,
-            until: key.until,
-        };
+        let timed =
+            |key: &NamedKey| TimedSeed { id: key.id, seed: key.secret.clone(), from: key.from, until: key.until };
         self.of(KeyUse::Token).map(timed).collect()
     }
 

@@ -55,11 +55,12 @@ impl Change for ClaimOnce {
             }
             Backend::Sqlite => {
                 for claim in sorted {
-                    let inserted = sql("INSERT INTO used_once (digest, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING")
-                        .with_bytes(&claim.digest)
-                        .with(claim.expires_at.as_millis())
-                        .execute(conn.raw())
-                        .await?;
+                    let inserted =
+                        sql("INSERT INTO used_once (digest, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+                            .with_bytes(&claim.digest)
+                            .with(claim.expires_at.as_millis())
+                            .execute(conn.raw())
+                            .await?;
                     if inserted == 1 {
                         fresh.insert(claim.digest);
                     }

@@ -31,13 +31,14 @@ impl Change for RevokeToken {
     const NAME: &'static str = "revoke_token";
 
     async fn apply(&self, conn: &Conn<'_>) -> Result<bool, StoreError> {
-        let inserted =
-            sql("INSERT INTO revoked_token (token_id, client, expires_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING")
-                .with_bytes(self.token.as_bytes())
-                .with(self.client.as_str())
-                .with(self.expires_at.as_millis())
-                .execute(conn.raw())
-                .await?;
+        let inserted = sql(
+            "INSERT INTO revoked_token (token_id, client, expires_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+        )
+        .with_bytes(self.token.as_bytes())
+        .with(self.client.as_str())
+        .with(self.expires_at.as_millis())
+        .execute(conn.raw())
+        .await?;
         if inserted == 1 {
             access_revision::advance(conn).await?;
         }

@@ -106,9 +106,7 @@ fn read(model: Model) -> Result<ClientRow, StoreError> {
         source: model.source.as_deref().map(name).transpose()?,
         credentials: match model.jwks {
             None => ClientCredentials::Secret(model.secret_hash),
-            Some(keys) => {
-                ClientCredentials::Keys(ClientKeys::from_json(&keys).map_err(|_| StoreError::Tampered)?)
-            }
+            Some(keys) => ClientCredentials::Keys(ClientKeys::from_json(&keys).map_err(|_| StoreError::Tampered)?),
         },
         generation: model.generation.try_into().map_err(|_| StoreError::Tampered)?,
         bound_tokens: model.bound_tokens != 0,

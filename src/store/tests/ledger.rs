@@ -17,6 +17,7 @@ fn signer() -> NoteSigner {
 
 async fn attempt(db: &TestStore, number: i64) {
     let attempt = RecordRefusedAttempt {
+        staff: None,
         client: None,
         action: RefusedAttempt::ReadLedger,
         reason: AttemptRefusal::NoCredentials,

@@ -3,8 +3,8 @@
 use kernel::authz::Scope;
 use kernel::ledger::{AttemptRefusal, RefusedAttempt};
 use store::StoreError;
-use store::query::ClientCredentials;
 use store::change::{RecordRefusedAttempt, RegisterClient, RevokeClient};
+use store::query::ClientCredentials;
 
 use crate::harness::{NOW, eventually, grant, on_both};
 
@@ -24,6 +24,7 @@ fn client(name: &str) -> RegisterClient {
 fn attempt() -> RecordRefusedAttempt {
     RecordRefusedAttempt {
         client: None,
+        staff: None,
         action: RefusedAttempt::ReadLedger,
         reason: AttemptRefusal::NoCredentials,
         at: NOW,

@@ -61,6 +61,11 @@ impl TestGateway {
         Arc::new(Store { database: Arc::new(Database::fresh(backend)), keys, clock: Arc::new(clock) })
     }
 
+    /// Another gateway on the same database with settings of its own.
+    pub(crate) async fn twin_with(&self, change: impl FnOnce(&mut GatewaySettings)) -> Self {
+        Self::open_with(Arc::clone(&self.store), shipped_policy(), change).await
+    }
+
     /// Another gateway on the same database with other keys.
     pub(crate) async fn twin_with_keys(&self, keys: &str) -> Self {
         let Store { database, clock, .. } = &*self.store;
