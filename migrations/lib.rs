@@ -14,6 +14,7 @@ mod m20261122_000009_explain;
 mod m20261122_000010_withdrawal_notices;
 mod m20261122_000011_acts;
 mod m20261122_000012_ledger_tiles;
+mod m20261123_000013_access;
 
 pub use sea_orm_migration::prelude::MigratorTrait;
 
@@ -38,6 +39,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000010_withdrawal_notices::Migration),
             Box::new(m20261122_000011_acts::Migration),
             Box::new(m20261122_000012_ledger_tiles::Migration),
+            Box::new(m20261123_000013_access::Migration),
         ]
     }
 }

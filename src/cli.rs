@@ -10,6 +10,7 @@ pub mod output;
 mod policy;
 mod serve;
 mod signal;
+mod staff;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -57,6 +58,9 @@ enum Command {
     /// Register, list and revoke the programs that may call
     #[command(subcommand)]
     Client(client::ClientCommand),
+    /// Invite, list and end the controller's own people
+    #[command(subcommand)]
+    Staff(staff::StaffCommand),
     /// Make keys
     #[command(subcommand)]
     Keys(keys::KeysCommand),
@@ -135,6 +139,7 @@ fn run(command: Command) -> anyhow::Result<Outcome> {
             Command::Ledger(command) => ledger::run(&command).await,
             Command::Evidence(command) => evidence::run(&command),
             Command::Client(command) => client::run(command).await,
+            Command::Staff(command) => staff::run(command).await,
             Command::Keys(command) => keys::run(&command),
             Command::Signal(command) => signal::run(&command),
             Command::Demo(args) => crate::demo::run(&args).await,
@@ -179,6 +184,11 @@ mod tests {
             "consentry evidence verify f --vkey k",
             "consentry client add --data d --id x --recipient r --scope profiles:read --purpose a --purpose b",
             "consentry client revoke --data d --id x",
+            "consentry client create --data d --id x --scope profiles:read --recipient r --jwks f --dpop",
+            "consentry client renew --data d --id x",
+            "consentry staff invite --data d --name anna --role officer",
+            "consentry staff end --data d --name anna",
+            "consentry keys rotate-tokens --after-hours 1 f",
             "consentry demo --once --limit 100 --data d --listen 127.0.0.1:0",
             "consentry openapi",
         ] {

@@ -161,6 +161,8 @@ pub struct PolicySettings {
 pub struct TokenSettings {
     /// How long an access token is good.
     pub seconds: u32,
+    /// Whether proofs of possession must name a nonce of ours.
+    pub dpop_nonces: bool,
 }
 
 /// `[ledger]`

@@ -7,6 +7,7 @@ pub mod authenticate;
 pub mod body;
 pub mod bounded;
 pub mod confirm;
+pub mod console;
 mod denied;
 pub mod figures;
 pub mod form_body;
@@ -51,8 +52,10 @@ use problem::Problem;
 pub enum Access {
     /// Everybody.
     Public,
-    /// A client whose token has the scope.
+    /// A client whose token has the scope, and staff whose role fits.
     Scope(Scope),
+    /// Staff, by the cookie of a session; what is shown before there is one, everybody.
+    Staff,
 }
 
 /// One method of a path.
@@ -121,8 +124,9 @@ const READ_PROFILES: Access = Access::Scope(Scope::ProfilesRead);
 const READ_RIGHTS: Access = Access::Scope(Scope::RightsRead);
 const IMPORT: Access = Access::Scope(Scope::ImportsWrite);
 const PUBLIC: Access = Access::Public;
+const STAFF: Access = Access::Staff;
 
-static ROUTES: [Route; 43] = [
+static ROUTES: [Route; 53] = [
     // Persons and forms: no login.
     Route {
         is_cross_origin: true,
@@ -254,6 +258,45 @@ static ROUTES: [Route; 43] = [
         "GET, HEAD",
         &[get(Access::Scope(Scope::LedgerRead), || web::to(v1::ledger::entries::handler))],
     ),
+    // Staff.
+    at("/console", "GET, HEAD", &[get(STAFF, || web::to(console::home::handler))]),
+    at(
+        "/console/login",
+        "GET, HEAD, POST",
+        &[get(STAFF, || web::to(console::login::show)), post(STAFF, || web::to(console::login::submit))],
+    ),
+    at(
+        "/console/second-factor",
+        "GET, HEAD, POST",
+        &[
+            get(STAFF, || web::to(console::second_factor::show)),
+            post(STAFF, || web::to(console::second_factor::submit)),
+        ],
+    ),
+    at(
+        "/console/join/{token}",
+        "GET, HEAD, POST",
+        &[get(STAFF, || web::to(console::join::show)), post(STAFF, || web::to(console::join::submit))],
+    ),
+    at(
+        "/console/authenticator",
+        "GET, HEAD, POST",
+        &[
+            get(STAFF, || web::to(console::authenticator::show)),
+            post(STAFF, || web::to(console::authenticator::submit)),
+        ],
+    ),
+    at(
+        "/console/account",
+        "GET, HEAD, POST",
+        &[get(STAFF, || web::to(console::account::show)), post(STAFF, || web::to(console::account::submit))],
+    ),
+    at(
+        "/console/staff",
+        "GET, HEAD, POST",
+        &[get(STAFF, || web::to(console::staff::show)), post(STAFF, || web::to(console::staff::submit))],
+    ),
+    at("/console/sign-out", "POST", &[post(STAFF, || web::to(console::sign_out::handler))]),
     // Everybody.
     at("/ledger/checkpoint", "GET, HEAD", &[get(PUBLIC, || web::to(ledger::checkpoint::handler))]),
     at("/ledger/vkey", "GET, HEAD", &[get(PUBLIC, || web::to(ledger::vkey::handler))]),
@@ -261,12 +304,19 @@ static ROUTES: [Route; 43] = [
     at("/ledger/inclusion", "GET, HEAD", &[get(PUBLIC, || web::to(ledger::inclusion::handler))]),
     at("/ledger/consistency", "GET, HEAD", &[get(PUBLIC, || web::to(ledger::consistency::handler))]),
     at("/oauth/token", "POST", &[post(PUBLIC, || web::to(oauth::token::handler))]),
+    at("/oauth/introspect", "POST", &[post(PUBLIC, || web::to(oauth::introspect::handler))]),
+    at("/oauth/revoke", "POST", &[post(PUBLIC, || web::to(oauth::revoke::handler))]),
     at("/.well-known/gpc.json", "GET, HEAD", &[get(PUBLIC, || web::to(well_known::gpc::handler))]),
     at("/.well-known/jwks.json", "GET, HEAD", &[get(PUBLIC, || web::to(well_known::jwks::handler))]),
     at(
         "/.well-known/oauth-authorization-server",
         "GET, HEAD",
         &[get(PUBLIC, || web::to(well_known::authorization_server::handler))],
+    ),
+    at(
+        "/.well-known/oauth-protected-resource",
+        "GET, HEAD",
+        &[get(PUBLIC, || web::to(well_known::protected_resource::handler))],
     ),
     at("/openapi.json", "GET, HEAD", &[get(PUBLIC, || web::to(openapi::handler))]),
     at("/health/live", "GET, HEAD", &[get(PUBLIC, || web::to(health::live::handler))]),

@@ -51,6 +51,38 @@ pub enum KeyFileError {
 /// # Errors
 /// When it cannot be read, others can read it, or it holds no usable keys.
 pub fn load(path: &Path) -> Result<Keyring, KeyFileError> {
+    let wrong = |reason| KeyFileError::Wrong { path: path.to_owned(), reason };
+    read(path).and_then(|keys| Keyring::new(&keys).map_err(wrong))
+}
+
+/// Changes a key file: it is the old one or the new one at any time, and readable by its owner alone.
+///
+/// # Errors
+/// When it cannot be read or written, others can read it, or it holds no usable keys.
+pub fn change(path: &Path, change: impl FnOnce(&mut KeySet)) -> Result<(), KeyFileError> {
+    let unusable = |error: io::Error| KeyFileError::Unusable { path: path.to_owned(), reason: error.to_string() };
+    let mut keys = read(path)?;
+    change(&mut keys);
+    let text = keys.to_toml();
+    // What was written must be of use before it takes the old one's place.
+    KeySet::from_toml(&text)
+        .and_then(|keys| Keyring::new(&keys))
+        .map_err(|reason| KeyFileError::Wrong { path: path.to_owned(), reason })?;
+    let folder = folder_of(path);
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(unusable)?;
+    file.write_all(text.as_bytes()).map_err(unusable)?;
+    file.as_file().sync_all().map_err(unusable)?;
+    file.persist(path).map_err(|error| unusable(error.error))?;
+    #[cfg(unix)]
+    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(unusable)?;
+    Ok(())
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn read(path: &Path) -> Result<KeySet, KeyFileError> {
     let unusable = |error: io::Error| KeyFileError::Unusable { path: path.to_owned(), reason: error.to_string() };
     let metadata = fs::metadata(path).map_err(unusable)?;
     #[cfg(unix)]
@@ -64,9 +96,7 @@ pub fn load(path: &Path) -> Result<Keyring, KeyFileError> {
         return Err(KeyFileError::Wrong { path: path.to_owned(), reason: KeyError::Malformed });
     }
     let text = fs::read_to_string(path).map_err(unusable)?;
-    KeySet::from_toml(&text)
-        .and_then(|keys| Keyring::new(&keys))
-        .map_err(|reason| KeyFileError::Wrong { path: path.to_owned(), reason })
+    KeySet::from_toml(&text).map_err(|reason| KeyFileError::Wrong { path: path.to_owned(), reason })
 }
 
 /// Draws fresh keys and writes them, readable by the owner alone. The file appears whole or not at all.
@@ -78,7 +108,7 @@ pub fn make(path: &Path, entropy: &dyn Entropy) -> Result<(), KeyFileError> {
     if path.exists() {
         return Err(KeyFileError::Exists(path.to_owned()));
     }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     // A temporary file has mode 600 from the start: the keys are never readable by others, not for a moment.
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(unusable)?;
     file.write_all(KeySet::generate(entropy).to_toml().as_bytes()).map_err(unusable)?;
@@ -106,6 +136,26 @@ mod tests {
         let first = load(&path).unwrap();
         assert!(matches!(make(&path, &SystemEntropy), Err(KeyFileError::Exists(_))));
         assert_eq!(load(&path).unwrap().ledger_seed(), first.ledger_seed());
+        assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_changed_file_keeps_the_other_keys_and_stays_its_owners() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("keyring.toml");
+        make(&path, &SystemEntropy).unwrap();
+        let before = load(&path).unwrap();
+        let at = |seconds: i64| kernel::time::Timestamp::from_millis(seconds * 1000);
+        change(&path, |keys| keys.rotate_tokens(&SystemEntropy, at(0), at(100), at(200))).unwrap();
+        let after = load(&path).unwrap();
+        assert_eq!(after.ledger_seed(), before.ledger_seed());
+        assert_eq!(after.token_seeds().len(), 2);
+        assert_eq!(*after.token_seeds()[0].seed, *before.token_seeds()[0].seed);
+        assert_eq!((after.token_seeds()[0].until, after.token_seeds()[1].from), (Some(at(200)), Some(at(100))));
+        // What has ended is dropped, and the last one never has an end.
+        change(&path, |keys| keys.rotate_tokens(&SystemEntropy, at(200), at(300), at(400))).unwrap();
+        let ids: Vec<_> = load(&path).unwrap().token_seeds().iter().map(|seed| (seed.id, seed.until)).collect();
+        assert_eq!(ids, [(2, Some(at(400))), (3, None)]);
         assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 1);
     }
 

@@ -178,6 +178,7 @@ async fn open_with(settings: &Settings, public_url: &str, bring_up_to_date: bool
         audience: public_url.to_owned(),
         ledger_origin: settings.ledger.origin.clone(),
         token_seconds: settings.tokens.seconds,
+        dpop_nonces: settings.tokens.dpop_nonces,
         default_regime,
         database_url: settings.database.url.expose().to_owned(),
         max_connections: settings.database.max_connections,

@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use kernel::authn::token::{TokenSigner, TokenVerifier};
+use kernel::authn::{Assertion, ClientKeys, Possession, ProvenRequest, TokenRing};
 use kernel::entropy::Entropy;
 use kernel::seal::{KeySet, Keyring};
 use kernel::time::Timestamp;
@@ -17,19 +17,24 @@ impl Entropy for Counting {
     }
 }
 
-static KEYS: LazyLock<(Keyring, TokenVerifier)> = LazyLock::new(|| {
+static KEYS: LazyLock<(Keyring, TokenRing)> = LazyLock::new(|| {
     let keys = Keyring::new(&KeySet::generate(&Counting)).expect("a fresh set is complete");
-    let verifier = TokenSigner::from_seed(*keys.token_seed()).expect("any seed is a key").verifier().clone();
-    (keys, verifier)
+    let ring = TokenRing::new(keys.token_seeds()).expect("any seed is a key");
+    (keys, ring)
 });
 
 fuzz_target!(|text: &str| {
-    let (keys, verifier) = &*KEYS;
+    let (keys, ring) = &*KEYS;
     if let Ok(subject) = keys.open_withdrawal_token(text) {
         assert_eq!(keys.withdrawal_token(subject), text, "a token has one form");
     }
     let _state = keys.open_cursor("segmentation", text);
     let now = Timestamp::from_millis(1_800_000_000_000);
-    assert!(verifier.verify(text, now, "https://issuer.example", "https://audience.example").is_err());
+    assert!(ring.verify(text, now, "https://issuer.example", "https://audience.example").is_err());
     let _keys = KeySet::from_toml(text);
+    let _client = Assertion::claimed_client(text);
+    let _keys = ClientKeys::from_json(text);
+    let request = ProvenRequest { method: "GET", url: "https://issuer.example/v1/profiles", token: Some("token") };
+    // A stranger may sign with a key of their own, but hardly by chance.
+    let _proof = Possession::verify(text, request, now);
 });

@@ -19,6 +19,7 @@ use kernel::purpose::Purpose;
 use kernel::time::Timestamp;
 use store::change::{CaptureSubject, Captured, RecordRefusedAttempt};
 
+use crate::denied::Author;
 use crate::error::{AppError, Code};
 use crate::figures::{RecordedGrant, count};
 use crate::gateway::Gateway;
@@ -307,9 +308,18 @@ impl Gateway {
         action: RefusedAttempt,
         reason: AttemptRefusal,
     ) -> Result<(), AppError> {
+        self.note_refusal_by(Author::client(client), action, reason).await
+    }
+
+    pub(crate) async fn note_refusal_by(
+        &self,
+        Author { client, staff }: Author,
+        action: RefusedAttempt,
+        reason: AttemptRefusal,
+    ) -> Result<(), AppError> {
         count(&self.inner.counters.attempts_refused);
         let at = self.now();
-        self.inner.store.perform(&RecordRefusedAttempt { client, action, reason, at }).await?;
+        self.inner.store.perform(&RecordRefusedAttempt { client, staff, action, reason, at }).await?;
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock, RwLock};
 
-use kernel::authn::{HashCost, SecretHash, TokenSigner};
+use kernel::authn::{HashCost, SecretHash, TokenRing};
 use kernel::clock::Clock;
 use kernel::disclosure::DisclosureRecord;
 use kernel::entropy::Entropy;
@@ -14,14 +14,14 @@ use kernel::regime::Regime;
 use kernel::seal::Keyring;
 use kernel::subject::SubjectId;
 use kernel::time::Timestamp;
-use store::change::{ApplyPolicy, Capture, Captured};
+use store::change::{ApplyPolicy, Capture, Captured, OnceClaim};
 use store::query::{StoredNotice, SubjectRow};
 use store::{Store, StoreError, StoreSettings};
 use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
-use crate::access::ClientCache;
+use crate::access::{KnownTokens, once_writers, revision_readers};
 use crate::batcher::{BatchSize, Batcher};
 use crate::confirmation::ConfirmationSettings;
 use crate::denied::DeniedAttempts;
@@ -41,6 +41,8 @@ pub struct GatewaySettings {
     pub ledger_origin: String,
     /// How long an access token is good, in seconds.
     pub token_seconds: u32,
+    /// Whether proofs of possession must name a nonce of ours (RFC 9449 §8).
+    pub dpop_nonces: bool,
     /// The regime of persons who declare no region where the form sets none either; `None`: unknown, the strictest.
     pub default_regime: Option<Regime>,
     /// `sqlite:PATH` or `postgres://…`.
@@ -68,6 +70,7 @@ impl Default for GatewaySettings {
             audience: "http://127.0.0.1:8080".to_owned(),
             ledger_origin: "consentry.example/ledger".to_owned(),
             token_seconds: 900,
+            dpop_nonces: false,
             default_regime: None,
             database_url: "sqlite:consentry.db".to_owned(),
             max_connections: 8,
@@ -134,11 +137,15 @@ pub(crate) struct Inner {
     pub(crate) disclosures: Batcher<DisclosureRecord, ()>,
     /// Look-ups that wait at the same time share a round trip.
     pub(crate) rows: Batcher<Vec<SubjectId>, Vec<SubjectRow>>,
-    pub(crate) token_signer: TokenSigner,
+    /// How far rights were taken away: read before what is remembered of them is relied on.
+    pub(crate) revisions: Batcher<(), u64>,
+    /// What may be used once.
+    pub(crate) once: Batcher<OnceClaim, bool>,
+    pub(crate) tokens: TokenRing,
     pub(crate) ledger_signer: NoteSigner,
     pub(crate) witnessing: Witnessing,
     pub(crate) receipt_signer: ReceiptSigner,
-    pub(crate) clients: ClientCache,
+    pub(crate) known_tokens: KnownTokens,
     pub(crate) denied: DeniedAttempts,
     /// Bounds the memory and the threads that hashing secrets takes.
     pub(crate) hashing: Semaphore,
@@ -184,7 +191,7 @@ impl Gateway {
             apply_policy(&store, &policy, &sources, clock.now()).await?;
         }
         let signing = |error: &dyn std::fmt::Display| OpenGatewayError::Signing(error.to_string());
-        let token_signer = TokenSigner::from_seed(*keyring.token_seed()).map_err(|error| signing(&error))?;
+        let tokens = TokenRing::new(keyring.token_seeds()).map_err(|error| signing(&error))?;
         let ledger_signer =
             NoteSigner::new(&settings.ledger_origin, *keyring.ledger_seed()).map_err(|error| signing(&error))?;
         let receipt_signer = ReceiptSigner::from_seed(*keyring.receipt_seed()).map_err(|error| signing(&error))?;
@@ -192,6 +199,8 @@ impl Gateway {
             captures: capture_writers(&runtime, &store, &keyring, &clock, &entropy),
             disclosures: disclosure_writers(&runtime, &store),
             rows: row_readers(&runtime, &store),
+            revisions: revision_readers(&runtime, &store),
+            once: once_writers(&runtime, &store),
             dummy_hash: SecretHash::dummy(settings.hash_cost),
             settings,
             store,
@@ -200,11 +209,11 @@ impl Gateway {
             clock,
             entropy,
             runtime,
-            token_signer,
+            tokens,
             ledger_signer,
             witnessing: Witnessing::default(),
             receipt_signer,
-            clients: ClientCache::default(),
+            known_tokens: KnownTokens::default(),
             denied: DeniedAttempts::default(),
             hashing: Semaphore::new(2),
             counters: Counters::new(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use kernel::authz::{Actor, Authorized, RunJobs};
 use kernel::ledger::BatchSecret;
-use store::change::PurgeExpiredKeys;
+use store::change::{PurgeAccess, PurgeExpiredKeys};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::AppError;
@@ -65,6 +65,7 @@ impl Gateway {
         let more = !self.inner.witnessing.was_contradicted() && self.sequence_ledger_once(by).await?;
         if now >= *purge_at {
             self.inner.store.perform(&PurgeExpiredKeys { at: now }).await?;
+            self.inner.store.perform(&PurgeAccess { at: now }).await?;
             self.purge_unconfirmed_once(by).await?;
             *purge_at = now.plus_ms(PURGE_EVERY_MS);
         }

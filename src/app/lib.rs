@@ -25,12 +25,16 @@ mod receipt;
 mod record;
 mod rights;
 mod signal;
+mod staff;
 mod statement;
 mod subject;
 mod system;
 mod unsubscribe;
 
-pub use access::{AuthenticateError, ClientView, IssuedToken, NewClient, TokenDenial};
+pub use access::{
+    AuthenticateError, ClientProof, ClientView, IssuedToken, NewClient, PresentedProof, PresentedToken, TokenAsk,
+    TokenDenial,
+};
 pub use confirmation::{Confirmation, ConfirmationSettings};
 pub use consent::{
     Choice, ChoiceKind, ConsentPost, Idempotency, NoticeView, OptInStep, PersonRequest, Receipt, Who,
@@ -52,6 +56,10 @@ pub use receipt::{ReceiptDocument, ReceiptFormat};
 pub use record::{LineOutcome, RecordLine};
 pub use rights::{RightsAsk, RightsKind, RightsRequestView, RightsSubject};
 pub use signal::{OptOutStatus, SignalAnswer, SignalPost};
+pub use staff::{
+    Enrolled, Enrolment, InvitationView, Machine, MemberView, OneTimeLink, SessionGrant, SessionView,
+    SignInDenial, SignedIn, StaffFault, StaffSession, StaffStage,
+};
 pub use statement::{PlainStatement, Relationship, Statement, StatementPost, StatementReceipt};
 pub use subject::{DisclosurePlace, ExplainAsk, FileView};
 pub use system::{SystemClock, SystemEntropy};

@@ -9,7 +9,6 @@ mod restriction;
 
 use kernel::attribute::{AttributeType, Value};
 use kernel::authz::{Authorized, HandleRights, ReadRights};
-use kernel::client::ClientId;
 use kernel::consent::RestrictionGround;
 use kernel::decision::permit_access;
 use kernel::disclosure::PersonalCopy;
@@ -23,6 +22,7 @@ use store::query::RightsRequestRow;
 use store::{Change, StoreError};
 
 use crate::consent::{IDEMPOTENCY_MS, Idempotency, identifiers};
+use crate::denied::Author;
 use crate::error::{AppError, Code, Fault};
 use crate::figures::count;
 use crate::gateway::Gateway;
@@ -175,8 +175,8 @@ impl Gateway {
         };
         let held = self.find(subject).await?;
         let id = RightsRequestId::generate(&*self.inner.entropy);
-        let client = by.actor().client().map(|client| client.client.clone());
-        let opening = Opening { id, kind: ask.kind(), held, client, idempotency, now: self.now() };
+        let by = Author::of(by.actor());
+        let opening = Opening { id, kind: ask.kind(), held, by, idempotency, now: self.now() };
         if let RightsAsk::RestrictionLift { informed_at } = ask {
             self.may_lift(&opening, informed_at).await?;
         }
@@ -381,7 +381,7 @@ struct Opening {
     id: RightsRequestId,
     kind: RightsKind,
     held: Option<SubjectId>,
-    client: Option<ClientId>,
+    by: Author,
     idempotency: Option<Idempotency>,
     now: Timestamp,
 }
@@ -393,7 +393,8 @@ impl Opening {
             kind: self.kind.code(),
             subject: self.held,
             received_at: self.now,
-            client: self.client.clone(),
+            client: self.by.client.clone(),
+            staff: self.by.staff,
             at: self.now,
         }
     }

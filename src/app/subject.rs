@@ -23,6 +23,7 @@ use store::StoreError;
 use store::change::RecordInspection;
 use store::query::{ActRow, DisclosurePosition, SubjectRow};
 
+use crate::denied::Author;
 use crate::error::{AppError, Code, Fault};
 use crate::gateway::Gateway;
 use crate::rights::{RightsSubject, document};
@@ -260,8 +261,8 @@ impl Gateway {
         row: &SubjectRow,
         what: Inspection,
     ) -> Result<(), AppError> {
-        let client = by.actor().client().map(|client| client.client.clone());
-        let record = RecordInspection { subject: row.ledger_ref, client, what, at: self.now() };
+        let Author { client, staff } = Author::of(by.actor());
+        let record = RecordInspection { subject: row.ledger_ref, client, staff, what, at: self.now() };
         self.inner.store.perform(&record).await?;
         Ok(())
     }

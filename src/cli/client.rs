@@ -1,8 +1,12 @@
-//! `consentry client`: the programs that may call. A secret is printed once and kept as a hash.
+//! `consentry client`: the programs that may call. A secret is printed once and kept as a hash; of keys only the public part
+//! is ever seen.
 
-use anyhow::anyhow;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, anyhow};
 use app::{AppError, Gateway, NewClient};
 use clap::{Args, Subcommand};
+use kernel::authn::ClientKeys;
 use kernel::authz::{Actor, Authorized, ManageClients, Scope};
 use kernel::client::ClientId;
 use kernel::purpose::Purpose;
@@ -17,8 +21,11 @@ use crate::server;
 /// `client …`
 #[derive(Debug, Subcommand)]
 pub(crate) enum ClientCommand {
-    /// Register a client and print its secret, once
+    /// Register a client and print its secret, once; with --jwks it has keys of its own instead
+    #[command(visible_alias = "create")]
     Add(AddArgs),
+    /// Give a client a new secret or other keys: what was there before, and its tokens, end at once
+    Renew(RenewArgs),
     /// List the clients
     List(ListArgs),
     /// Revoke a client: its tokens end too
@@ -33,8 +40,11 @@ Examples:
   consentry client add --data ./data --id segmentation --recipient segmentation --scope profiles:read \\
       --purpose profiling_segmentation
   consentry client add --data ./data --id officer --scope rights:write --scope rights:read --scope ledger:read
+  consentry client create --data ./data --id segmentation --recipient segmentation --scope profiles:read \\
+      --jwks public-keys.json --dpop
 
-Scopes: records:write, profiles:read, rights:write, rights:read, ledger:read, metrics:read.
+Scopes: records:write, events:write, imports:write, profiles:read, rights:write, rights:read, ledger:read, metrics:read,
+tokens:introspect.
 The secret is the only line on standard output, so that it can be piped into a secret store.")]
 pub(crate) struct AddArgs {
     #[command(flatten)]
@@ -54,6 +64,41 @@ pub(crate) struct AddArgs {
     /// A purpose it may name; without one, all of its recipient's
     #[arg(long = "purpose", value_name = "PURPOSE")]
     purposes: Vec<Purpose>,
+    /// A file with the client's public keys (a JWK set): it signs for itself (private_key_jwt) and has no secret
+    #[arg(long, value_name = "FILE")]
+    jwks: Option<PathBuf>,
+    /// Give it only tokens that are bound to a key (DPoP)
+    #[arg(long)]
+    dpop: bool,
+}
+
+/// Arguments of `client renew`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  consentry client renew --data ./data --id segmentation                      Prints a new secret, once
+  consentry client renew --data ./data --id segmentation --jwks public.json   Takes other public keys")]
+pub(crate) struct RenewArgs {
+    #[command(flatten)]
+    store: StoreArgs,
+    /// The client's name
+    #[arg(long, value_name = "ID")]
+    id: ClientId,
+    /// A file with the client's public keys (a JWK set); without it the client gets a secret
+    #[arg(long, value_name = "FILE")]
+    jwks: Option<PathBuf>,
+}
+
+/// The public keys of a file.
+fn keys(file: Option<&PathBuf>) -> anyhow::Result<Option<ClientKeys>> {
+    let Some(file) = file else { return Ok(None) };
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let keys = ClientKeys::from_json(&text).map_err(|error| {
+        let wanted =
+            "a JWK set of one to eight public keys (EC P-256 or P-384, Ed25519, RSA) without private parts";
+        anyhow!("{}: {error}; what is wanted is {wanted}", file.display())
+    })?;
+    Ok(Some(keys))
 }
 
 fn scope(name: &str) -> Result<Scope, String> {
@@ -75,7 +120,7 @@ pub(crate) struct ListArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  consentry client revoke --data ./data --id segmentation    A running gateway refuses its tokens within a second")]
+  consentry client revoke --data ./data --id segmentation    Running gateways refuse its tokens at once")]
 pub(crate) struct RevokeArgs {
     #[command(flatten)]
     store: StoreArgs,
@@ -88,23 +133,53 @@ pub(super) async fn run(command: ClientCommand) -> anyhow::Result<Outcome> {
     let by = Authorized::<ManageClients>::prove(Actor::Operator)?;
     match command {
         ClientCommand::Add(args) => add(&by, args).await,
+        ClientCommand::Renew(args) => renew(&by, &args).await,
         ClientCommand::List(args) => list(&by, &args).await,
         ClientCommand::Revoke(args) => revoke(&by, &args).await,
     }
 }
 
 async fn add(by: &Authorized<ManageClients>, args: AddArgs) -> anyhow::Result<Outcome> {
+    let keys = keys(args.jwks.as_ref())?;
     let gateway = open(&args.store, Missing::Make).await?;
-    let AddArgs { id, recipient, source, scopes, purposes, .. } = args;
+    let AddArgs { id, recipient, source, scopes, purposes, dpop, .. } = args;
     let name = id.clone();
-    let client = NewClient { id, recipient, source, scopes, purposes };
+    let client = NewClient { id, recipient, source, scopes, purposes, keys, bound_tokens: dpop };
     let secret = gateway
         .register_client(by, client)
         .await
         .map_err(|error| anyhow!("cannot register the client `{name}`: {}", explain(&error)))?;
-    note(format_args!("client `{name}` is registered; this is its secret, shown once:"));
-    say(secret);
+    match secret {
+        Some(secret) => {
+            note(format_args!("client `{name}` is registered; this is its secret, shown once:"));
+            say(secret);
+        }
+        None => note(format_args!("client `{name}` is registered and proves itself with its keys")),
+    }
     Ok(Outcome::Done)
+}
+
+async fn renew(by: &Authorized<ManageClients>, args: &RenewArgs) -> anyhow::Result<Outcome> {
+    let keys = keys(args.jwks.as_ref())?;
+    let gateway = open(&args.store, Missing::Refuse).await?;
+    match gateway.replace_client_credentials(by, &args.id, keys).await? {
+        Some(Some(secret)) => {
+            note(format_args!(
+                "client `{}` has a new secret, shown once; its old one and its tokens ended:",
+                args.id
+            ));
+            say(secret);
+            Ok(Outcome::Done)
+        }
+        Some(None) => {
+            note(format_args!("client `{}` has other keys; its old ones and its tokens ended", args.id));
+            Ok(Outcome::Done)
+        }
+        None => {
+            say(format_args!("there is no active client `{}`", args.id));
+            Ok(Outcome::Failed)
+        }
+    }
 }
 
 async fn list(by: &Authorized<ManageClients>, args: &ListArgs) -> anyhow::Result<Outcome> {
@@ -120,10 +195,12 @@ async fn list(by: &Authorized<ManageClients>, args: &ListArgs) -> anyhow::Result
         let purposes: Vec<_> = client.purposes.iter().map(ToString::to_string).collect();
         let state = client.revoked_at.map_or_else(|| "active".to_owned(), |at| format!("revoked {at}"));
         say(format_args!(
-            "{}\t{state}\t{as_whom}\t{}\t{}\tsince {}",
+            "{}\t{state}\t{as_whom}\t{}\t{}\t{}{}\tsince {}",
             client.id,
             scopes.join(","),
             if purposes.is_empty() { "-".to_owned() } else { purposes.join(",") },
+            if client.has_keys { "keys" } else { "secret" },
+            if client.bound_tokens { ", dpop" } else { "" },
             client.created_at,
         ));
     }

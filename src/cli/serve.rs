@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use clap::Args;
+use kernel::authz::{Actor, Authorized, ManageStaff};
 
 use super::{Outcome, StoreArgs, output};
 use crate::config::Missing;
@@ -33,6 +34,13 @@ pub(super) async fn run(args: &ServeArgs) -> anyhow::Result<Outcome> {
     let signal = tokio::spawn(server::stop_signal());
     let running = server::start(&settings).await?;
     output::say(format_args!("consentry is ready: {} on {}", running.public_url(), running.address()));
+    let by = Authorized::<ManageStaff>::prove(Actor::Operator)?;
+    if let Some(link) = running.gateway().invite_first_administrator(&by).await? {
+        output::say(format_args!(
+            "there are no staff yet; the first administrator joins here, once, within a day: {}",
+            link.expose()
+        ));
+    }
     let stop = async {
         if !matches!(signal.await, Ok(Ok(()))) {
             tracing::error!("the system hands out no signals");

@@ -1,4 +1,4 @@
-//! Who is asking: a bearer token becomes an [`Actor`] before the handler, and an [`Allowed`] action in its first
+//! Who is asking: an access token, with the proof that it is bound to where it is, becomes an [`Actor`] before the handler, and an [`Allowed`] action in its first
 //! parameter.
 //!
 //! [`Allowed`] is ready at once: among several extractors the first error that is ready wins, so an unauthorised
@@ -7,11 +7,12 @@
 use std::future::{Ready, ready};
 
 use actix_web::dev::{Payload, ServiceRequest};
-use actix_web::http::header::AUTHORIZATION;
+use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
-use app::Gateway;
+use app::{Gateway, PresentedProof, PresentedToken};
 use kernel::authz::{Action, Actor, Authorized};
 
+use super::console;
 use super::problem::Problem;
 
 /// What came of the credentials.
@@ -20,9 +21,15 @@ struct Outcome(Result<Actor, Problem>);
 
 /// Reads the credentials of a request and keeps what came of them for [`Allowed`].
 pub(super) async fn authenticate(gateway: &Gateway, request: &ServiceRequest) {
-    let outcome = match bearer(request) {
+    let outcome = match presented(request) {
         Ok(Some(token)) => gateway.authenticate(token).await.map_err(Problem::from),
-        Ok(None) => Err(Problem::unauthenticated()),
+        Ok(None) if request.headers().contains_key(AUTHORIZATION) => Err(Problem::unauthenticated()),
+        // Staff come with the cookie of their session.
+        Ok(None) => match console::seated_actor(gateway, request).await {
+            Ok(Some(actor)) => Ok(actor),
+            Ok(None) => Err(Problem::unauthenticated()),
+            Err(problem) => Err(problem),
+        },
         Err(problem) => Err(problem),
     };
     request.extensions_mut().insert(Outcome(outcome));
@@ -33,8 +40,24 @@ pub(super) fn actor(request: &HttpRequest) -> Option<Actor> {
     request.extensions().get::<Outcome>().and_then(|outcome| outcome.0.as_ref().ok().cloned())
 }
 
-/// The one bearer token of a request (RFC 6750 §2.1).
-fn bearer(request: &ServiceRequest) -> Result<Option<&str>, Problem> {
+/// The header of a proof of possession (RFC 9449 §4.1).
+const DPOP: HeaderName = HeaderName::from_static("dpop");
+
+/// The one proof of possession of a request.
+///
+/// # Errors
+/// When there are several, or one that cannot be read.
+pub(super) fn dpop_proof(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
+    let mut proofs = headers.get_all(&DPOP);
+    match (proofs.next(), proofs.next()) {
+        (None, _) => Ok(None),
+        (Some(proof), None) => proof.to_str().map(Some).map_err(|_| Problem::invalid_possession()),
+        (Some(_), Some(_)) => Err(Problem::invalid_possession()),
+    }
+}
+
+/// The one token of a request, with its proof where it comes under the scheme of one (RFC 6750 §2.1, RFC 9449 §7.1).
+fn presented(request: &ServiceRequest) -> Result<Option<PresentedToken<'_>>, Problem> {
     let mut headers = request.headers().get_all(AUTHORIZATION);
     let Some(header) = headers.next() else { return Ok(None) };
     if headers.next().is_some() {
@@ -43,7 +66,8 @@ fn bearer(request: &ServiceRequest) -> Result<Option<&str>, Problem> {
     }
     let text = header.to_str().map_err(|_| Problem::invalid_access_token())?;
     let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
-    if !scheme.eq_ignore_ascii_case("bearer") {
+    let is_bound = scheme.eq_ignore_ascii_case("dpop");
+    if !is_bound && !scheme.eq_ignore_ascii_case("bearer") {
         return Ok(None);
     }
     let token = token.trim_matches(' ');
@@ -51,7 +75,12 @@ fn bearer(request: &ServiceRequest) -> Result<Option<&str>, Problem> {
     if token.is_empty() || token.len() > 4096 || !token.bytes().all(plain) {
         return Err(Problem::invalid_access_token());
     }
-    Ok(Some(token))
+    if !is_bound {
+        return Ok(Some(PresentedToken { token, possession: None }));
+    }
+    let proof = dpop_proof(request.headers())?.ok_or_else(Problem::invalid_possession)?;
+    let possession = PresentedProof { proof, method: request.method().as_str(), path: request.path() };
+    Ok(Some(PresentedToken { token, possession: Some(possession) }))
 }
 
 /// A caller who may do `A`.
@@ -99,7 +128,8 @@ mod tests {
             request = request.append_header((AUTHORIZATION, *header));
         }
         let request = request.to_srv_request();
-        bearer(&request).map(|token| token.map(str::to_owned)).map_err(|problem| problem.status().as_u16())
+        let read = presented(&request).map(|presented| presented.map(|presented| presented.token.to_owned()));
+        read.map_err(|problem| problem.status().as_u16())
     }
 
     #[test]
@@ -108,6 +138,7 @@ mod tests {
         assert_eq!(read(&["Bearer a.b-c_d"]), Ok(Some("a.b-c_d".to_owned())));
         assert_eq!(read(&["bEaReR x"]), Ok(Some("x".to_owned())));
         assert_eq!(read(&["Basic Zm9v"]), Ok(None));
+        assert_eq!(read(&["DPoP a"]), Err(401));
         for bad in [vec!["Bearer a", "Bearer b"], vec!["Bearer"], vec!["Bearer a b"], vec!["Bearer a, Bearer b"]] {
             assert_eq!(read(&bad), Err(401), "{bad:?}");
         }

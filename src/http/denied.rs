@@ -17,6 +17,7 @@ pub(super) async fn note(gateway: &Gateway, route: &Route, scope: Scope, respons
     let reason = match code {
         Some(Code::Unauthenticated) => AttemptRefusal::NoCredentials,
         Some(Code::InvalidAccessToken) => AttemptRefusal::InvalidToken,
+        Some(Code::InvalidDpopProof) => AttemptRefusal::NoPossession,
         Some(Code::InsufficientScope) => AttemptRefusal::InsufficientScope,
         _ => return,
     };
@@ -38,5 +39,6 @@ fn attempt(path: &str, scope: Scope) -> RefusedAttempt {
         Scope::RightsRead | Scope::RightsWrite if path.starts_with("/v1/subjects") => RefusedAttempt::ReadSubject,
         Scope::RightsRead | Scope::RightsWrite => RefusedAttempt::HandleRightsRequest,
         Scope::LedgerRead | Scope::MetricsRead => RefusedAttempt::ReadLedger,
+        Scope::TokensIntrospect => RefusedAttempt::InspectToken,
     }
 }

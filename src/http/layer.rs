@@ -23,7 +23,7 @@ use tracing::Instrument as _;
 
 use super::authenticate::authenticate;
 use super::problem::Problem;
-use super::{Access, Edge, Route, denied, idempotency, origin};
+use super::{Access, Edge, Route, console, denied, idempotency, origin};
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -85,8 +85,10 @@ async fn answer(
     next: Next<BoxBody>,
 ) -> ServiceResponse<BoxBody> {
     let access = route.access(request.method().as_str());
-    if let Some(Access::Scope(_)) = access {
-        authenticate(&edge.gateway, &request).await;
+    match access {
+        Some(Access::Scope(_)) => authenticate(&edge.gateway, &request).await,
+        Some(Access::Staff) => console::take_seat(&edge.gateway, &request).await,
+        Some(Access::Public) | None => {}
     }
     // Routing is over: a second handle on the request does no harm, and survives a panic.
     let handle = request.request().clone();

@@ -8,7 +8,7 @@ use kernel::authz::Scope;
 use serde_json::{Value, json};
 use utoipa::OpenApi;
 use utoipa::openapi::security::{
-    ClientCredentials, Flow, HttpAuthScheme, HttpBuilder, OAuth2, Scopes, SecurityScheme,
+    ApiKey, ApiKeyValue, ClientCredentials, Flow, HttpAuthScheme, HttpBuilder, OAuth2, Scopes, SecurityScheme,
 };
 
 use super::{Access, Route, routes};
@@ -64,10 +64,27 @@ use super::{Access, Route, routes};
         super::ledger::tile::handler,
         super::ledger::inclusion::handler,
         super::ledger::consistency::handler,
+        super::console::home::handler,
+        super::console::login::show,
+        super::console::login::submit,
+        super::console::second_factor::show,
+        super::console::second_factor::submit,
+        super::console::join::show,
+        super::console::join::submit,
+        super::console::authenticator::show,
+        super::console::authenticator::submit,
+        super::console::account::show,
+        super::console::account::submit,
+        super::console::staff::show,
+        super::console::staff::submit,
+        super::console::sign_out::handler,
         super::oauth::token::handler,
+        super::oauth::introspect::handler,
+        super::oauth::revoke::handler,
         super::well_known::gpc::handler,
         super::well_known::jwks::handler,
         super::well_known::authorization_server::handler,
+        super::well_known::protected_resource::handler,
         handler,
         super::health::live::handler,
         super::health::ready::handler,
@@ -80,6 +97,7 @@ use super::{Access, Route, routes};
         (name = "recipients", description = "Recipients: segmentation, personalization, senders"),
         (name = "officers", description = "Data protection officers"),
         (name = "ledger", description = "The public ledger: blinded entries, tiles, proofs"),
+        (name = "staff", description = "Pages of the controller's own people: signing in, sessions, who is staff"),
         (name = "access", description = "Access tokens"),
         (name = "operations", description = "Running the gateway"),
     ),
@@ -99,6 +117,9 @@ pub fn document() -> Value {
     components.add_security_scheme("oauth2", oauth2);
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("at+jwt").build();
     components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    let about = "A staff session; what is not merely read needs the secret of its forms in `X-CSRF-Token` as well";
+    let session = ApiKeyValue::with_description("__Host-consentry-session", about);
+    components.add_security_scheme("session", SecurityScheme::ApiKey(ApiKey::Cookie(session)));
     let mut document = serde_json::to_value(described).unwrap_or_default();
     for route in routes() {
         complete(&mut document, route);
@@ -116,6 +137,7 @@ const fn about(scope: Scope) -> &'static str {
         Scope::RightsRead => "See data subjects' requests",
         Scope::LedgerRead => "Read the ledger",
         Scope::MetricsRead => "Read operational figures",
+        Scope::TokensIntrospect => "Ask about tokens of other clients",
     }
 }
 
@@ -127,7 +149,11 @@ fn complete(document: &mut Value, route: &Route) {
         let Some(operation) = document.pointer_mut(&at).and_then(Value::as_object_mut) else { continue };
         let security = match endpoint.access {
             Access::Public => json!([]),
+            Access::Scope(scope) if scope.is_for_staff() => {
+                json!([{"oauth2": [scope.as_str()]}, {"bearer": []}, {"session": []}])
+            }
             Access::Scope(scope) => json!([{"oauth2": [scope.as_str()]}, {"bearer": []}]),
+            Access::Staff => json!([{}, {"session": []}]),
         };
         let has_body = operation.contains_key("requestBody");
         let statuses = failures(route, &method, endpoint.access, has_body);
@@ -147,7 +173,7 @@ fn failures(route: &Route, method: &str, access: Access, has_body: bool) -> Vec<
     if method == "get" && !matches!(route.path, "/health/live" | "/health/ready" | "/metrics" | "/openapi.json") {
         statuses.extend([400, 422]);
     }
-    if access != Access::Public {
+    if matches!(access, Access::Scope(_)) {
         statuses.extend([401, 403]);
     }
     if route.path.contains('{') || route.path == "/v1/consents" {

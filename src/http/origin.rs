@@ -27,6 +27,17 @@ pub fn admit(request: &HttpRequest, gateway: &Gateway, form: Option<&FormId>) ->
     }
 }
 
+/// Whether a request that changes something comes from one of the gateway's own pages, as far as the browser tells.
+///
+/// # Errors
+/// 403 when it tells several things or nothing readable.
+pub fn is_own_page(request: &HttpRequest, gateway: &Gateway) -> Result<bool, Problem> {
+    let host = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+    let is_own = origin(request)?.is_none_or(|origin| is_own(origin, &gateway.settings().issuer, host));
+    let site = request.headers().get("sec-fetch-site").and_then(|site| site.to_str().ok());
+    Ok(is_own && site.is_none_or(|site| matches!(site, "same-origin" | "none")))
+}
+
 /// The origin of the page that sent a request.
 ///
 /// # Errors

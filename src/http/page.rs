@@ -142,6 +142,10 @@ const fn reason(code: Code, language: Language) -> &'static str {
             "The form does not say which information text you were shown.",
             "Das Formular sagt nicht, welcher Informationstext Ihnen gezeigt wurde.",
         ),
+        Code::FormNotOurs => language.say(
+            "The form was not opened here, or too long ago. Please open it again.",
+            "Das Formular wurde nicht hier geöffnet oder vor zu langer Zeit. Bitte öffnen Sie es erneut.",
+        ),
         Code::UnknownForm | Code::NotFound => {
             language.say("There is no such form.", "Dieses Formular gibt es nicht.")
         }

@@ -10,9 +10,12 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use app::{AppError, AuthenticateError, Code, Fault, InternalError};
+use kernel::authn::SIGNING_ALGORITHMS;
 use kernel::authz::{Denied, Scope};
 use serde::Serialize;
 use utoipa::ToSchema;
+
+use super::oauth::DPOP_NONCE;
 
 /// The media type of a problem document.
 pub const MEDIA_TYPE: &str = "application/problem+json";
@@ -32,6 +35,7 @@ struct Parts {
     faults: Vec<Fault>,
     challenge: Option<Challenge>,
     allow: Option<&'static str>,
+    nonce: Option<String>,
     cause: Option<Arc<InternalError>>,
 }
 
@@ -41,12 +45,33 @@ enum Challenge {
     Missing,
     InvalidToken,
     InsufficientScope(Option<Scope>),
+    /// Said of the proof of possession, under its own scheme (RFC 9449 §7.1).
+    InvalidPossession,
+    UseNonce,
+}
+
+impl Challenge {
+    /// The scheme that bound tokens come under, with the algorithms of proofs.
+    fn dpop() -> String {
+        format!("DPoP realm=\"consentry\", algs=\"{}\"", SIGNING_ALGORITHMS.join(" "))
+    }
+
+    /// The challenges of an answer: one of them says what is wrong.
+    fn lines(self) -> Vec<String> {
+        match self {
+            Self::InvalidPossession => vec![format!("{}, error=\"invalid_dpop_proof\"", Self::dpop())],
+            Self::UseNonce => vec![format!("{}, error=\"use_dpop_nonce\"", Self::dpop())],
+            Self::InsufficientScope(_) => vec![self.to_string()],
+            Self::Missing | Self::InvalidToken => vec![self.to_string(), Self::dpop()],
+        }
+    }
 }
 
 impl fmt::Display for Challenge {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Bearer realm=\"consentry\"")?;
         match self {
+            Self::InvalidPossession | Self::UseNonce => Ok(()),
             Self::Missing => Ok(()),
             Self::InvalidToken => f.write_str(", error=\"invalid_token\""),
             Self::InsufficientScope(None) => f.write_str(", error=\"insufficient_scope\""),
@@ -71,6 +96,7 @@ impl Problem {
             faults: Vec::new(),
             challenge: None,
             allow: None,
+            nonce: None,
             cause: None,
         }))
     }
@@ -114,6 +140,23 @@ impl Problem {
     pub fn invalid_access_token() -> Self {
         let mut problem = Self::of(Code::InvalidAccessToken);
         problem.0.challenge = Some(Challenge::InvalidToken);
+        problem
+    }
+
+    /// The token is bound to a key, and whoever presents it does not show that they hold it.
+    #[must_use]
+    pub fn invalid_possession() -> Self {
+        let mut problem = Self::of(Code::InvalidDpopProof);
+        problem.0.challenge = Some(Challenge::InvalidPossession);
+        problem
+    }
+
+    /// The proof of possession must name a nonce.
+    #[must_use]
+    pub fn use_nonce(nonce: String) -> Self {
+        let mut problem = Self::of(Code::UseDpopNonce);
+        problem.0.challenge = Some(Challenge::UseNonce);
+        problem.0.nonce = Some(nonce);
         problem
     }
 
@@ -179,8 +222,13 @@ impl Problem {
     pub(crate) fn put_headers(&self, response: &mut HttpResponse) {
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some(challenge) = self.0.challenge.and_then(|challenge| challenge.to_string().parse().ok()) {
-            headers.insert(WWW_AUTHENTICATE, challenge);
+        for challenge in self.0.challenge.map(Challenge::lines).unwrap_or_default() {
+            if let Ok(challenge) = HeaderValue::from_str(&challenge) {
+                headers.append(WWW_AUTHENTICATE, challenge);
+            }
+        }
+        if let Some(nonce) = self.0.nonce.as_deref().and_then(|nonce| HeaderValue::from_str(nonce).ok()) {
+            headers.insert(DPOP_NONCE, nonce);
         }
         if let Some(allow) = self.0.allow {
             headers.insert(ALLOW, HeaderValue::from_static(allow));
@@ -250,7 +298,11 @@ const fn status_of(code: Code) -> StatusCode {
         Code::MalformedJson | Code::InvalidUtf8 | Code::IdempotencyKeyMalformed | Code::NotOneClick => {
             StatusCode::BAD_REQUEST
         }
-        Code::Unauthenticated | Code::InvalidAccessToken | Code::InvalidClient => StatusCode::UNAUTHORIZED,
+        Code::Unauthenticated
+        | Code::InvalidAccessToken
+        | Code::InvalidClient
+        | Code::InvalidDpopProof
+        | Code::UseDpopNonce => StatusCode::UNAUTHORIZED,
         Code::OriginNotAllowed
         | Code::InsufficientScope
         | Code::PurposeOutsideToken
@@ -258,6 +310,7 @@ const fn status_of(code: Code) -> StatusCode {
         | Code::SourceMismatch
         | Code::AttributeOutsideContract
         | Code::IdentifierLookupNotAllowed
+        | Code::FormNotOurs
         | Code::NotASender => StatusCode::FORBIDDEN,
         Code::NotFound
         | Code::UnknownForm
@@ -275,6 +328,7 @@ const fn status_of(code: Code) -> StatusCode {
         | Code::EvidencePending
         | Code::NothingConsented
         | Code::NameTaken
+        | Code::LastAdministrator
         | Code::PersonNotInformed
         | Code::NotRestricted => StatusCode::CONFLICT,
         Code::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -330,6 +384,8 @@ impl From<AuthenticateError> for Problem {
     fn from(error: AuthenticateError) -> Self {
         match error {
             AuthenticateError::Invalid => Self::invalid_access_token(),
+            AuthenticateError::InvalidPossession => Self::invalid_possession(),
+            AuthenticateError::UseNonce(nonce) => Self::use_nonce(nonce),
             AuthenticateError::Unavailable => Self::of(Code::Unavailable),
         }
     }

@@ -12,6 +12,7 @@ use crate::client::ClientId;
 use crate::purpose::Purpose;
 use crate::recipient::RecipientId;
 use crate::source::SourceId;
+use crate::staff::{Role, StaffId};
 
 /// A right that a client's token carries (RFC 6749 §3.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -40,11 +41,14 @@ pub enum Scope {
     /// Read operational figures.
     #[serde(rename = "metrics:read")]
     MetricsRead,
+    /// Ask whether tokens of other clients are good (RFC 7662).
+    #[serde(rename = "tokens:introspect")]
+    TokensIntrospect,
 }
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::RecordsWrite,
         Self::EventsWrite,
         Self::ImportsWrite,
@@ -53,6 +57,7 @@ impl Scope {
         Self::RightsRead,
         Self::LedgerRead,
         Self::MetricsRead,
+        Self::TokensIntrospect,
     ];
 
     /// Its name on the wire.
@@ -67,7 +72,14 @@ impl Scope {
             Self::RightsRead => "rights:read",
             Self::LedgerRead => "ledger:read",
             Self::MetricsRead => "metrics:read",
+            Self::TokensIntrospect => "tokens:introspect",
         }
+    }
+
+    /// Whether there are roles of staff that may what this scope allows.
+    #[must_use]
+    pub const fn is_for_staff(self) -> bool {
+        matches!(self, Self::RightsWrite | Self::RightsRead | Self::LedgerRead | Self::MetricsRead)
     }
 
     /// The scope of a name.
@@ -90,6 +102,8 @@ pub enum Actor {
     Person,
     /// A program with a verified access token.
     Client(ClientActor),
+    /// One of the controller's own people, signed in with both factors.
+    Staff(StaffActor),
     /// Whoever runs the binary on the machine that holds the keys.
     Operator,
     /// A background job of the gateway.
@@ -111,6 +125,15 @@ pub struct ClientActor {
     pub purposes: Vec<Purpose>,
 }
 
+/// A member of staff.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StaffActor {
+    /// Who.
+    pub staff: StaffId,
+    /// What they are here for.
+    pub role: Role,
+}
+
 impl Actor {
     fn holds(&self, scope: Scope) -> bool {
         matches!(self, Self::Client(client) if client.scopes.contains(&scope))
@@ -121,7 +144,27 @@ impl Actor {
     pub const fn client(&self) -> Option<&ClientActor> {
         match self {
             Self::Client(client) => Some(client),
-            Self::Person | Self::Operator | Self::Job(_) => None,
+            Self::Staff(_) | Self::Person | Self::Operator | Self::Job(_) => None,
+        }
+    }
+
+    /// The member of staff, where one acts.
+    #[must_use]
+    pub const fn staff(&self) -> Option<&StaffActor> {
+        match self {
+            Self::Staff(staff) => Some(staff),
+            Self::Client(_) | Self::Person | Self::Operator | Self::Job(_) => None,
+        }
+    }
+
+    /// Whose the idempotency keys are that this caller uses: nobody else's repetition is answered by them.
+    #[must_use]
+    pub fn key_space(&self) -> String {
+        match self {
+            Self::Client(client) => client.client.to_string(),
+            // A client's name holds no colon.
+            Self::Staff(staff) => format!("staff:{}", staff.staff),
+            Self::Person | Self::Operator | Self::Job(_) => String::new(),
         }
     }
 }
@@ -142,9 +185,9 @@ pub trait Action: sealed::Sealed {
     fn allows(actor: &Actor) -> bool;
 }
 
-/// An action, the scope with which a client may, and the other actors that may.
+/// An action, the scope with which a client may, the roles with which staff may, and the other actors that may.
 macro_rules! action {
-    ($(#[$doc:meta])* $name:ident, $text:literal, $scope:expr $(, $also:pat)?) => {
+    ($(#[$doc:meta])* $name:ident, $text:literal, $scope:expr, [$($role:ident),*] $(, $also:pat)?) => {
         $(#[$doc])*
         #[derive(Debug)]
         pub enum $name {}
@@ -156,7 +199,10 @@ macro_rules! action {
             const SCOPE: Option<Scope> = $scope;
 
             fn allows(actor: &Actor) -> bool {
-                Self::SCOPE.is_some_and(|scope| actor.holds(scope)) $(|| matches!(actor, $also))?
+                const ROLES: &[Role] = &[$(Role::$role),*];
+                Self::SCOPE.is_some_and(|scope| actor.holds(scope))
+                    || actor.staff().is_some_and(|staff| ROLES.contains(&staff.role))
+                    $(|| matches!(actor, $also))?
             }
         }
     };
@@ -164,71 +210,79 @@ macro_rules! action {
 
 action! {
     /// Give, refuse or take back consent, object, opt out: everybody may for themself.
-    CaptureConsent, "capture_consent", None, Actor::Person | Actor::Client(_) | Actor::Operator
+    CaptureConsent, "capture_consent", None, [], Actor::Person | Actor::Client(_) | Actor::Operator
 }
 action! {
     /// See how one's own choices stand, with the link of a mail.
-    ReadPreferences, "read_preferences", None, Actor::Person
+    ReadPreferences, "read_preferences", None, [], Actor::Person
 }
 action! {
     /// Send records of a source.
-    IngestRecords, "ingest_records", Some(Scope::RecordsWrite), Actor::Operator
+    IngestRecords, "ingest_records", Some(Scope::RecordsWrite), [], Actor::Operator
 }
 action! {
     /// Report complaints and replies to mails.
-    ReportFeedback, "report_feedback", Some(Scope::EventsWrite)
+    ReportFeedback, "report_feedback", Some(Scope::EventsWrite), []
 }
 action! {
     /// Import files of a source, and see what became of them.
-    ImportRecords, "import_records", Some(Scope::ImportsWrite), Actor::Operator
+    ImportRecords, "import_records", Some(Scope::ImportsWrite), [], Actor::Operator
 }
 action! {
     /// Read permitted attributes, by look-up or in bulk.
-    ReadProfiles, "read_profiles", Some(Scope::ProfilesRead)
+    ReadProfiles, "read_profiles", Some(Scope::ProfilesRead), []
 }
 action! {
     /// Open and carry out data subjects' requests.
-    HandleRights, "handle_rights", Some(Scope::RightsWrite), Actor::Operator
+    HandleRights, "handle_rights", Some(Scope::RightsWrite), [Officer], Actor::Operator
 }
 action! {
     /// See data subjects' requests.
-    ReadRights, "read_rights", Some(Scope::RightsRead), Actor::Operator
+    ReadRights, "read_rights", Some(Scope::RightsRead), [Officer, Auditor], Actor::Operator
 }
 action! {
     /// Look at one person's file.
-    InspectSubjects, "inspect_subjects", Some(Scope::RightsRead), Actor::Operator
+    InspectSubjects, "inspect_subjects", Some(Scope::RightsRead), [Officer], Actor::Operator
 }
 action! {
     /// Ask whether a form may ask the bearer of a receipt.
-    AskPrompts, "ask_prompts", None, Actor::Person
+    AskPrompts, "ask_prompts", None, [], Actor::Person
 }
 action! {
     /// Read the receipt of one's own post.
-    ReadReceipts, "read_receipts", None, Actor::Person
+    ReadReceipts, "read_receipts", None, [], Actor::Person
 }
 action! {
     /// Ask whether a form may ask a person whom a source names.
-    LookUpPrompts, "look_up_prompts", Some(Scope::RecordsWrite)
+    LookUpPrompts, "look_up_prompts", Some(Scope::RecordsWrite), []
 }
 action! {
     /// Read and verify the ledger.
-    ReadLedger, "read_ledger", Some(Scope::LedgerRead), Actor::Operator
+    ReadLedger, "read_ledger", Some(Scope::LedgerRead), [Officer, Auditor], Actor::Operator
 }
 action! {
     /// Read operational figures.
-    ReadMetrics, "read_metrics", Some(Scope::MetricsRead), Actor::Operator
+    ReadMetrics, "read_metrics", Some(Scope::MetricsRead), [Officer, Auditor, Engineer, Marketer], Actor::Operator
+}
+action! {
+    /// Ask whether tokens of other clients are good.
+    IntrospectTokens, "introspect_tokens", Some(Scope::TokensIntrospect), []
 }
 action! {
     /// Register and revoke clients.
-    ManageClients, "manage_clients", None, Actor::Operator
+    ManageClients, "manage_clients", None, [], Actor::Operator
+}
+action! {
+    /// Decide who is staff.
+    ManageStaff, "manage_staff", None, [Administrator], Actor::Operator
 }
 action! {
     /// Put a policy into force.
-    ApplyPolicy, "apply_policy", None, Actor::Operator
+    ApplyPolicy, "apply_policy", None, [], Actor::Operator
 }
 action! {
     /// Run background jobs.
-    RunJobs, "run_jobs", None, Actor::Job(_)
+    RunJobs, "run_jobs", None, [], Actor::Job(_)
 }
 
 /// Not allowed.
@@ -302,6 +356,38 @@ mod tests {
     fn nobody_but_a_recipients_client_reads_profiles() {
         for actor in [Actor::Person, Actor::Operator] {
             assert!(Authorized::<ReadProfiles>::prove(actor).is_err());
+        }
+    }
+
+    fn may<A: Action>() -> Vec<Role> {
+        let staff = StaffId::from_bytes([1; 16]);
+        let roles = Role::ALL.into_iter();
+        roles.filter(|role| A::allows(&Actor::Staff(StaffActor { staff, role: *role }))).collect()
+    }
+
+    #[test]
+    fn sec_05_no_role_may_everything_and_each_only_its_own() {
+        use Role::{Administrator, Auditor, Engineer, Marketer, Officer};
+        assert_eq!(may::<HandleRights>(), [Officer]);
+        assert_eq!(may::<InspectSubjects>(), [Officer]);
+        assert_eq!(may::<ReadRights>(), [Officer, Auditor]);
+        assert_eq!(may::<ReadLedger>(), [Officer, Auditor]);
+        assert_eq!(may::<ReadMetrics>(), [Officer, Auditor, Engineer, Marketer]);
+        assert_eq!(may::<ManageStaff>(), [Administrator]);
+        for none in [
+            may::<CaptureConsent>(),
+            may::<ReadPreferences>(),
+            may::<IngestRecords>(),
+            may::<ReportFeedback>(),
+            may::<ImportRecords>(),
+            may::<ReadProfiles>(),
+            may::<LookUpPrompts>(),
+            may::<ManageClients>(),
+            may::<ApplyPolicy>(),
+            may::<IntrospectTokens>(),
+            may::<RunJobs>(),
+        ] {
+            assert_eq!(none, []);
         }
     }
 

@@ -176,6 +176,14 @@ random_id! {
     LetterId
 }
 random_id! {
+    /// A member of staff, as the ledger calls them.
+    StaffId
+}
+random_id! {
+    /// A session of a member of staff, as lists call it. Its token is something else.
+    SessionId
+}
+random_id! {
     /// The identifier of an access token (RFC 7519 `jti`).
     TokenId
 }

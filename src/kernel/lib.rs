@@ -40,6 +40,7 @@ pub mod seal;
 pub mod signal;
 mod slug;
 pub mod source;
+pub mod staff;
 pub mod subject;
 pub mod time;
 pub mod title;

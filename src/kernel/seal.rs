@@ -15,7 +15,7 @@ mod record;
 
 pub use import::ImportKey;
 pub use key::{OpenError, SealError, SubjectKey, WrappedKey};
-pub use keyset::{KeyError, KeySet, KeyUse};
+pub use keyset::{KeyError, KeySet, KeyUse, TimedSeed};
 pub use record::{RecordEntry, SealedAttribute, SealedRecord, SealedSubject, merge_record, thin_record};
 
 use aes_gcm::aead::{Aead as _, Generate as _, KeyInit as _, Payload};
@@ -26,6 +26,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::entropy::Entropy;
+use crate::id::StaffId;
 use crate::subject::SubjectId;
 
 /// The keys in use. Shared, immutable; its keys are wiped when it is dropped.
@@ -37,8 +38,9 @@ pub struct Keyring {
     pseudonym: Zeroizing<[u8; 32]>,
     capability: Zeroizing<[u8; 32]>,
     request: Zeroizing<[u8; 32]>,
+    staff: Zeroizing<[u8; 32]>,
     ledger: Zeroizing<[u8; 32]>,
-    token: Zeroizing<[u8; 32]>,
+    tokens: Vec<TimedSeed>,
     receipt: Zeroizing<[u8; 32]>,
 }
 
@@ -69,6 +71,7 @@ impl Keyring {
             suppression: newest(KeyUse::Suppression)?,
             pseudonym: newest(KeyUse::Pseudonym)?,
             request: derive(&capability, &[b"request fingerprint v1"]),
+            staff: derive(&capability, &[b"staff secrets v1"]),
             capability,
             receipt: match keys.newest(KeyUse::Receipt) {
                 Some(seed) => Zeroizing::new(*seed),
@@ -76,7 +79,9 @@ impl Keyring {
                 None => derive(&*newest(KeyUse::Ledger)?, &[b"receipt key v1"]),
             },
             ledger: newest(KeyUse::Ledger)?,
-            token: newest(KeyUse::Token)?,
+            tokens: Some(keys.token_seeds())
+                .filter(|seeds| !seeds.is_empty())
+                .ok_or(KeyError::Missing(KeyUse::Token))?,
         })
     }
 
@@ -113,16 +118,39 @@ impl Keyring {
         Ok(SubjectKey::new(subject, key))
     }
 
+    /// Seals a secret of a member of staff, bound to them.
+    ///
+    /// # Errors
+    /// When the cipher fails.
+    pub fn seal_staff_secret(&self, staff: StaffId, secret: &[u8]) -> Result<Vec<u8>, SealError> {
+        let cipher = Aes256Gcm::new((&*self.staff).into());
+        let nonce = Nonce::generate();
+        let sealed =
+            cipher.encrypt(&nonce, Payload { msg: secret, aad: staff.as_bytes() }).map_err(|_| SealError)?;
+        Ok([nonce.as_slice(), &sealed].concat())
+    }
+
+    /// Opens a secret of a member of staff.
+    ///
+    /// # Errors
+    /// When it is somebody else's, was altered, or sealed under another key.
+    pub fn open_staff_secret(&self, staff: StaffId, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+        let (nonce, sealed) = sealed.split_first_chunk::<12>().ok_or(OpenError)?;
+        let cipher = Aes256Gcm::new((&*self.staff).into());
+        let payload = Payload { msg: sealed, aad: staff.as_bytes() };
+        cipher.decrypt(nonce.into(), payload).map(Zeroizing::new).map_err(|_| OpenError)
+    }
+
     /// The seed of the ledger's signing key.
     #[must_use]
     pub fn ledger_seed(&self) -> &[u8; 32] {
         &self.ledger
     }
 
-    /// The seed of the access tokens' signing key.
+    /// The seeds of the access tokens' signing keys.
     #[must_use]
-    pub fn token_seed(&self) -> &[u8; 32] {
-        &self.token
+    pub fn token_seeds(&self) -> &[TimedSeed] {
+        &self.tokens
     }
 
     /// The seed of the receipts' signing key.

@@ -3,14 +3,16 @@
 //!
 //! Locks are taken in one order everywhere, so that no two changes wait for each other: fingerprints (sorted), then
 //! subjects (sorted by id), then idempotency keys (sorted), then mail quotas (sorted), then everything else. An import that
-//! is applied is locked before all of them; nothing else waits for it while it holds one.
+//! is applied is locked before all of them; nothing else waits for it while it holds one. The access revision is the last.
 
+mod access_revision;
 mod aftermath;
 pub mod apply_import;
 pub mod apply_policy;
 pub mod capture_consents;
 pub mod claim_idempotency_key;
 pub mod claim_letters;
+pub mod claim_once;
 pub mod complete_rights_request;
 pub mod confirm_grants;
 pub mod confirmation;
@@ -19,6 +21,7 @@ pub mod discard_import;
 pub mod erase_subject;
 pub mod ingest_records;
 pub mod open_rights_request;
+pub mod purge_access;
 pub mod purge_expired_keys;
 pub mod purge_unconfirmed;
 pub mod record_campaign;
@@ -29,10 +32,13 @@ pub mod record_prompts;
 pub mod record_refused_attempt;
 pub mod record_signal;
 pub mod register_client;
+pub mod replace_credentials;
 pub mod requeue_letters;
 pub mod restrict_subject;
 pub mod revoke_client;
+pub mod revoke_token;
 pub mod settle_letter;
+pub mod staff;
 pub mod stage_import;
 pub mod sweep_mail;
 pub mod take_back;
@@ -42,6 +48,7 @@ pub use apply_policy::ApplyPolicy;
 pub use capture_consents::{Capture, CaptureConsents, CaptureSubject, Captured, IdempotencyClaim, Recorded};
 pub use claim_idempotency_key::ClaimIdempotencyKey;
 pub use claim_letters::{ClaimLetters, ClaimedLetter};
+pub use claim_once::{ClaimOnce, OnceClaim};
 pub use complete_rights_request::{CompleteRightsRequest, RightsOutcome};
 pub use confirm_grants::{ConfirmGrants, Confirmed};
 pub use confirmation::{ConfirmationRequest, Quota};
@@ -50,6 +57,7 @@ pub use discard_import::{DiscardImport, SweepImport};
 pub use erase_subject::{EraseSubject, Erasure};
 pub use ingest_records::{Ingest, IngestRecords, Ingested};
 pub use open_rights_request::OpenRightsRequest;
+pub use purge_access::PurgeAccess;
 pub use purge_expired_keys::PurgeExpiredKeys;
 pub use purge_unconfirmed::{PurgeUnconfirmed, Unconfirmed};
 pub use record_campaign::RecordCampaign;
@@ -60,9 +68,11 @@ pub use record_prompts::RecordPrompts;
 pub use record_refused_attempt::RecordRefusedAttempt;
 pub use record_signal::{RecordSignal, SignalParty, Signalled, SignalledParty};
 pub use register_client::RegisterClient;
+pub use replace_credentials::ReplaceCredentials;
 pub use requeue_letters::RequeueLetters;
 pub use restrict_subject::{RestrictSubject, Restriction};
 pub use revoke_client::RevokeClient;
+pub use revoke_token::RevokeToken;
 pub use settle_letter::{Attempt, SettleLetter};
 pub use stage_import::{FinishPreview, OpenImport, SealedRow, StageRows};
 pub use sweep_mail::SweepMail;

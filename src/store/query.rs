@@ -1,5 +1,6 @@
 //! Every read, as methods of [`Store`](crate::Store). Rows come out as they lie: sealed.
 
+pub mod access;
 pub mod client;
 pub mod consent_event;
 pub mod counts;
@@ -12,10 +13,11 @@ pub mod policy;
 pub mod prompt;
 pub mod recipient_notice;
 pub mod rights_request;
+pub mod staff;
 pub mod subject;
 pub mod suppression;
 
-pub use client::ClientRow;
+pub use client::{ClientCredentials, ClientRow};
 pub use consent_event::ActRow;
 pub use counts::Counts;
 pub use disclosure::{DisclosurePage, DisclosurePosition, DisclosureRow};
@@ -27,5 +29,6 @@ pub use policy::StoredPolicy;
 pub use prompt::PromptRow;
 pub use recipient_notice::RecipientNoticeRow;
 pub use rights_request::RightsRequestRow;
+pub use staff::{SessionRow, SessionStage, StaffRow};
 pub use subject::{ChangePosition, SubjectPage, SubjectRow};
 pub use suppression::SuppressionRow;

@@ -1,6 +1,6 @@
 //! The gateway as it is shipped, on a data folder of its own, and the mailer's program.
 
-use app::{NewClient, SystemEntropy};
+use app::{ClientProof, NewClient, SystemEntropy, TokenAsk};
 use consentry::config::{DataDir, Missing, Settings};
 use consentry::server::{self, Running};
 use kernel::authz::{Actor, Authorized, Scope};
@@ -29,9 +29,12 @@ impl TestGateway {
                 source: None,
                 scopes: vec![Scope::ProfilesRead],
                 purposes: Vec::new(),
+                keys: None,
+                bound_tokens: false,
             };
-            let secret = running.gateway().register_client(&operator, new).await.unwrap();
-            tokens.push(running.gateway().issue_token(recipient, &secret, None).await.unwrap().access_token);
+            let secret = running.gateway().register_client(&operator, new).await.unwrap().unwrap();
+            let proof = ClientProof::Secret { client: recipient.to_owned(), secret: secret.into() };
+            tokens.push(running.gateway().issue_token(&proof, TokenAsk::default()).await.unwrap().access_token);
         }
         let [mailer, adnetwork] = tokens.try_into().unwrap();
         Self { running, mailer, adnetwork, _folder: folder }

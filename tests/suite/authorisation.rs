@@ -11,7 +11,7 @@ on_both!(
     a_wrong_secret_and_an_unknown_client_get_the_same_answer,
     a_token_has_no_more_than_was_asked_for,
     a_token_ends_with_its_time,
-    a_revoked_client_is_refused_at_once_and_elsewhere_within_a_second,
+    a_revoked_client_is_refused_at_once_everywhere,
     an_altered_token_is_refused,
     a_client_without_a_source_or_recipient_is_nobodys,
     a_failed_attempt_is_recorded_without_what_was_sent,
@@ -114,7 +114,7 @@ async fn a_token_ends_with_its_time(backend: Backend) {
     ask().await.expect_problem(401, "invalid_access_token");
 }
 
-async fn a_revoked_client_is_refused_at_once_and_elsewhere_within_a_second(backend: Backend) {
+async fn a_revoked_client_is_refused_at_once_everywhere(backend: Backend) {
     let one = TestGateway::start(backend).await;
     let two = one.twin().await;
     let officer = one.officer().await.client;
@@ -125,8 +125,8 @@ async fn a_revoked_client_is_refused_at_once_and_elsewhere_within_a_second(backe
     ask(&two).await.expect(200);
     let operator = Authorized::prove(Actor::Operator).unwrap();
     assert!(one.gateway().revoke_client(&operator, &officer.id).await.unwrap());
+    // The clock stands still.
     ask(&one).await.expect_problem(401, "invalid_access_token");
-    one.clock().advance_ms(1_000);
     ask(&two).await.expect_problem(401, "invalid_access_token");
     let denied = officer.asks_for_token(None).await.expect(401);
     assert_eq!(denied.json()["error"], "invalid_client");
@@ -201,7 +201,7 @@ async fn sec_05_whoever_is_turned_away_at_the_door_is_on_record_and_cannot_flood
     let refused = async || {
         let mut refused = Vec::new();
         for entry in gateway.database().bytes("SELECT entry FROM ledger_entry").await {
-            if let LedgerEvent::AttemptRefused { client, action, reason } =
+            if let LedgerEvent::AttemptRefused { client, action, reason, .. } =
                 LedgerEntry::from_bytes(&entry).unwrap().event
             {
                 refused.push((client, action, reason));

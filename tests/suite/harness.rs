@@ -20,7 +20,9 @@ mod person;
 pub(crate) mod process;
 mod recipient;
 mod server;
+mod signer;
 mod source;
+mod staff;
 
 pub(crate) use answer::Answer;
 pub(crate) use client::{Client, Role};
@@ -32,7 +34,9 @@ pub(crate) use importer::Importer;
 pub(crate) use officer::Officer;
 pub(crate) use person::Person;
 pub(crate) use recipient::Recipient;
+pub(crate) use signer::Signer;
 pub(crate) use source::{Line, Source};
+pub(crate) use staff::{Browser, Member, PASSWORD};
 
 /// The mark in every personal value of the suite. It may be in no log, no error, no ledger entry and no database file.
 pub(crate) const MARK: &str = "q7canary";

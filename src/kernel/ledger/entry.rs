@@ -119,8 +119,9 @@ mod tests {
     fn refused() -> impl Strategy<Value = LedgerEvent> {
         let actions = vec![RefusedAttempt::IssueToken, RefusedAttempt::ReadLedger];
         let reasons = vec![AttemptRefusal::NoCredentials, AttemptRefusal::TamperedParameter];
-        (option::of(name()), select(actions), select(reasons))
-            .prop_map(|(client, action, reason)| LedgerEvent::AttemptRefused { client, action, reason })
+        (option::of(name()), select(actions), select(reasons)).prop_map(|(client, action, reason)| {
+            LedgerEvent::AttemptRefused { client, action, reason, staff: None }
+        })
     }
 
     fn event() -> impl Strategy<Value = LedgerEvent> {
@@ -139,8 +140,11 @@ mod tests {
             (subject(), request()).prop_map(|(subject, request)| LedgerEvent::SubjectErased { subject, request }),
             (option::of(subject()), request())
                 .prop_map(|(subject, request)| LedgerEvent::SubjectAccessed { subject, request }),
-            (request(), any::<u8>())
-                .prop_map(|(request, kind)| LedgerEvent::RightsRequestOpened { request, kind }),
+            (request(), any::<u8>()).prop_map(|(request, kind)| LedgerEvent::RightsRequestOpened {
+                request,
+                kind,
+                staff: None
+            }),
             policy().prop_map(|policy| LedgerEvent::PolicyApplied { policy }),
             name().prop_map(|client| LedgerEvent::ClientRegistered { client }),
             name().prop_map(|client| LedgerEvent::ClientRevoked { client }),
@@ -152,8 +156,9 @@ mod tests {
             refused(),
             (option::of(name()), any::<u64>(), any::<u64>())
                 .prop_map(|(client, start, count)| LedgerEvent::LedgerRead { client, start, count }),
-            (subject(), option::of(name()), select(vec![Inspection::Lookup, Inspection::Receipt]))
-                .prop_map(|(subject, client, what)| LedgerEvent::SubjectInspected { subject, client, what }),
+            (subject(), option::of(name()), select(vec![Inspection::Lookup, Inspection::Receipt])).prop_map(
+                |(subject, client, what)| LedgerEvent::SubjectInspected { subject, client, what, staff: None }
+            ),
             (subject(), vec(name(), 0..9))
                 .prop_map(|(subject, purposes)| LedgerEvent::PromptShown { subject, purposes }),
         ]
@@ -195,7 +200,7 @@ mod tests {
     #[test]
     fn an_entry_is_readable_by_any_cbor_reader_and_stays_so() {
         let request = RightsRequestId::from_bytes([0xaa; 16]);
-        let event = LedgerEvent::RightsRequestOpened { request, kind: 3 };
+        let event = LedgerEvent::RightsRequestOpened { request, kind: 3, staff: None };
         let bytes = LedgerEntry { at: Timestamp::from_millis(1000), event }.to_bytes().unwrap();
         let expected = [&[0x01, 0x82, 0x19, 0x03, 0xe8, 0x82, 0x05, 0x82, 0x50][..], &[0xaa; 16], &[3]];
         assert_eq!(bytes, expected.concat());

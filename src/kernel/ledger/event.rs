@@ -14,6 +14,7 @@ use crate::policy::PolicyVersion;
 use crate::purpose::Purpose;
 use crate::recipient::RecipientId;
 use crate::source::SourceId;
+use crate::staff::{Role, StaffId};
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
@@ -117,6 +118,10 @@ pub enum LedgerEvent {
         /// The code of its kind.
         #[n(1)]
         kind: u8,
+        /// The member of staff who opened it, if one did.
+        #[n(2)]
+        #[serde(skip_serializing_if = "Option::is_none")]
+        staff: Option<StaffId>,
     },
     /// A policy came into force.
     #[n(6)]
@@ -151,6 +156,10 @@ pub enum LedgerEvent {
         /// Why it was refused.
         #[n(2)]
         reason: AttemptRefusal,
+        /// Which member of staff, if the credentials told.
+        #[n(3)]
+        #[serde(skip_serializing_if = "Option::is_none")]
+        staff: Option<StaffId>,
     },
     /// A rights request was answered and its clock stopped; what it did to the person has an entry of its own.
     #[n(10)]
@@ -192,12 +201,16 @@ pub enum LedgerEvent {
         /// Whose.
         #[n(0)]
         subject: LedgerRef,
-        /// Who looked; nobody when it was the operator.
+        /// Which program looked; none when it was staff or the operator.
         #[n(1)]
         client: Option<ClientId>,
         /// At what.
         #[n(2)]
         what: Inspection,
+        /// Which member of staff looked, if one did.
+        #[n(3)]
+        #[serde(skip_serializing_if = "Option::is_none")]
+        staff: Option<StaffId>,
     },
     /// A form is about to ask a person (EDPB 03/2022).
     #[n(21)]
@@ -262,6 +275,63 @@ pub enum LedgerEvent {
         #[n(1)]
         expired: bool,
     },
+    /// A token was taken back before its time (RFC 7009).
+    #[n(40)]
+    TokenRevoked {
+        /// The client it was issued to.
+        #[n(0)]
+        client: ClientId,
+    },
+    /// A client was given other credentials, and the tokens issued for those before ended.
+    #[n(41)]
+    ClientCredentialsReplaced {
+        /// Which.
+        #[n(0)]
+        client: ClientId,
+    },
+    /// Somebody was invited to be staff.
+    #[n(50)]
+    StaffInvited {
+        /// Who.
+        #[n(0)]
+        staff: StaffId,
+        /// What they will be here for.
+        #[n(1)]
+        role: Role,
+        /// By which administrator; nobody when it was the operator.
+        #[n(2)]
+        by: Option<StaffId>,
+    },
+    /// Somebody used a one-time link and chose a password.
+    #[n(51)]
+    StaffJoined {
+        /// Who.
+        #[n(0)]
+        staff: StaffId,
+    },
+    /// Something about a member of staff changed.
+    #[n(52)]
+    StaffChanged {
+        /// Who.
+        #[n(0)]
+        staff: StaffId,
+        /// What.
+        #[n(1)]
+        act: StaffAct,
+        /// By whom; nobody when it was the operator.
+        #[n(2)]
+        by: Option<StaffId>,
+    },
+    /// A member of staff signed in with both factors.
+    #[n(53)]
+    StaffSignedIn {
+        /// Who.
+        #[n(0)]
+        staff: StaffId,
+        /// Whether with a recovery code.
+        #[n(1)]
+        recovery: bool,
+    },
     /// Attributes were forgotten whose consent was taken back and that nothing else needs (GDPR Art. 17(1)(b)).
     #[n(30)]
     AttributesForgotten {
@@ -273,7 +343,7 @@ pub enum LedgerEvent {
         attributes: Vec<AttributeName>,
     },
     /// Somebody read entries of the ledger in clear.
-    #[n(40)]
+    #[n(60)]
     LedgerRead {
         /// Who; nobody when it was the operator.
         #[n(0)]
@@ -285,6 +355,35 @@ pub enum LedgerEvent {
         #[n(2)]
         count: u64,
     },
+}
+
+/// What changed about a member of staff.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, Serialize)]
+#[cbor(index_only)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum StaffAct {
+    /// Another role.
+    #[n(1)]
+    RoleChanged = 1,
+    /// No member any more.
+    #[n(2)]
+    Ended = 2,
+    /// Password, authenticator and recovery codes were taken away, and a link was given to begin anew.
+    #[n(3)]
+    Reset = 3,
+    /// Another password.
+    #[n(4)]
+    PasswordChanged = 4,
+    /// An authenticator was set up.
+    #[n(5)]
+    AuthenticatorSet = 5,
+    /// Other recovery codes.
+    #[n(6)]
+    RecoveryCodesReplaced = 6,
+    /// Sessions were ended.
+    #[n(7)]
+    SessionsEnded = 7,
 }
 
 /// How a rights request ended, where no other entry says so.
@@ -381,6 +480,12 @@ pub enum RefusedAttempt {
     /// To read the ledger.
     #[n(14)]
     ReadLedger = 14,
+    /// To ask about a token of somebody else, or to take it back.
+    #[n(15)]
+    InspectToken = 15,
+    /// To see or change who is staff.
+    #[n(16)]
+    ManageStaff = 16,
 }
 
 /// Why an attempt was refused.
@@ -425,6 +530,12 @@ pub enum AttemptRefusal {
     /// A parent acted for a child that had come of age (GDPR Art. 8(1)).
     #[n(12)]
     ParentalAuthorityEnded = 12,
+    /// What may be used once was used again.
+    #[n(13)]
+    Replayed = 13,
+    /// The caller did not show that it holds the key of its token (RFC 9449).
+    #[n(14)]
+    NoPossession = 14,
 }
 
 impl LedgerEvent {
@@ -443,6 +554,12 @@ impl LedgerEvent {
             Self::ClientRevoked { .. } => "client_revoked",
             Self::AttemptRefused { .. } => "attempt_refused",
             Self::CampaignResolved { .. } => "campaign_resolved",
+            Self::StaffInvited { .. } => "staff_invited",
+            Self::StaffJoined { .. } => "staff_joined",
+            Self::StaffChanged { .. } => "staff_changed",
+            Self::StaffSignedIn { .. } => "staff_signed_in",
+            Self::TokenRevoked { .. } => "token_revoked",
+            Self::ClientCredentialsReplaced { .. } => "client_credentials_replaced",
             Self::AttributesForgotten { .. } => "attributes_forgotten",
             Self::LedgerRead { .. } => "ledger_read",
             Self::RightsRequestCompleted { .. } => "rights_request_completed",

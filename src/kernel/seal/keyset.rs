@@ -9,6 +9,7 @@ use thiserror::Error;
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::entropy::Entropy;
+use crate::time::Timestamp;
 
 /// What a key is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,6 +61,9 @@ pub enum KeyError {
         /// The key's id.
         id: u32,
     },
+    /// Only the keys of tokens have times, and one must sign at any time.
+    #[error("only keys for tokens have times, and the last of them has no end")]
+    Times,
     /// Two keys of one use share an id.
     #[error("two keys for {0:?} share one id")]
     Repeated(KeyUse),
@@ -77,6 +81,33 @@ struct NamedKey {
     key_use: KeyUse,
     id: u32,
     secret: Zeroizing<[u8; 32]>,
+    from: Option<Timestamp>,
+    until: Option<Timestamp>,
+}
+
+/// A signing seed with the times between which it may be used.
+#[derive(Clone)]
+pub struct TimedSeed {
+    /// Its id; a higher one is newer.
+    pub id: u32,
+    /// The seed.
+    pub seed: Zeroizing<[u8; 32]>,
+    /// From when on it signs; `None`: always.
+    pub from: Option<Timestamp>,
+    /// Until when it counts; `None`: for good.
+    pub until: Option<Timestamp>,
+}
+
+impl std::fmt::Debug for TimedSeed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TimedSeed").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl NamedKey {
+    fn fresh(key_use: KeyUse, id: u32, entropy: &dyn Entropy) -> Self {
+        Self { key_use, id, secret: Zeroizing::new(entropy.bytes_32()), from: None, until: None }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -92,6 +123,12 @@ struct KeyEntry {
     key_use: KeyUse,
     id: u32,
     secret: String,
+    /// Tokens only: from when on it signs.
+    #[serde(default)]
+    from: Option<Timestamp>,
+    /// Tokens only: until when what it signed counts.
+    #[serde(default)]
+    until: Option<Timestamp>,
 }
 
 impl std::fmt::Debug for KeySet {
@@ -104,10 +141,7 @@ impl KeySet {
     /// A fresh set: one key for each use.
     #[must_use]
     pub fn generate(entropy: &dyn Entropy) -> Self {
-        let keys = KeyUse::ALL
-            .into_iter()
-            .map(|key_use| NamedKey { key_use, id: 1, secret: Zeroizing::new(entropy.bytes_32()) })
-            .collect();
+        let keys = KeyUse::ALL.into_iter().map(|key_use| NamedKey::fresh(key_use, 1, entropy)).collect();
         Self { keys }
     }
 
@@ -125,10 +159,29 @@ impl KeySet {
             if keys.iter().any(|key| key.key_use == entry.key_use && key.id == entry.id) {
                 return Err(KeyError::Repeated(entry.key_use));
             }
-            keys.push(NamedKey { key_use: entry.key_use, id: entry.id, secret: Zeroizing::new(secret) });
+            let KeyEntry { key_use, id, from, until, .. } = *entry;
+            if (from.is_some() || until.is_some()) && key_use != KeyUse::Token {
+                return Err(KeyError::Times);
+            }
+            keys.push(NamedKey { key_use, id, secret: Zeroizing::new(secret), from, until });
             entry.secret.zeroize();
         }
-        Ok(Self { keys })
+        let set = Self { keys };
+        let newest = set.of(KeyUse::Token).max_by_key(|key| key.id);
+        if newest.is_some_and(|key| key.until.is_some()) { Err(KeyError::Times) } else { Ok(set) }
+    }
+
+    /// Adds a token key that signs from `from` on; those before it count until `until`, when the last token that they
+    /// signed has ended. Keys that ended before `now` are dropped.
+    pub fn rotate_tokens(&mut self, entropy: &dyn Entropy, now: Timestamp, from: Timestamp, until: Timestamp) {
+        self.keys.retain(|key| key.until.is_none_or(|ended| now < ended));
+        let mut newest = 0;
+        for key in self.keys.iter_mut().filter(|key| key.key_use == KeyUse::Token) {
+            newest = newest.max(key.id);
+            key.until = Some(key.until.map_or(until, |known| known.min(until)));
+        }
+        let key = NamedKey::fresh(KeyUse::Token, newest.saturating_add(1), entropy);
+        self.keys.push(NamedKey { from: Some(from), ..key });
     }
 
     /// Writes the key file.
@@ -155,12 +208,28 @@ impl KeySet {
             }
             text.push_str(&secret);
             text.push_str("\"\n");
+            for (name, at) in [("from", key.from), ("until", key.until)] {
+                if let Some(at) = at {
+                    text.push_str(&format!("{name} = \"{at}\"\n"));
+                }
+            }
         }
         text
     }
 
+    fn of(&self, key_use: KeyUse) -> impl Iterator<Item = &NamedKey> {
+        self.keys.iter().filter(move |key| key.key_use == key_use)
+    }
+
     pub(crate) fn all(&self, key_use: KeyUse) -> impl Iterator<Item = (u32, &[u8; 32])> {
-        self.keys.iter().filter(move |key| key.key_use == key_use).map(|key| (key.id, &*key.secret))
+        self.of(key_use).map(|key| (key.id, &*key.secret))
+    }
+
+    /// The signing seeds of tokens, with their times.
+    pub(crate) fn token_seeds(&self) -> Vec<TimedSeed> {
+        let timed =
+            |key: &NamedKey| TimedSeed { id: key.id, seed: key.secret.clone(), from: key.from, until: key.until };
+        self.of(KeyUse::Token).map(timed).collect()
     }
 
     pub(crate) fn newest(&self, key_use: KeyUse) -> Option<&[u8; 32]> {

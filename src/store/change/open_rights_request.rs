@@ -1,7 +1,7 @@
 //! Opens a data subject's request: from its receipt on, the clock of GDPR Art. 12(3) runs.
 
 use kernel::client::ClientId;
-use kernel::id::RightsRequestId;
+use kernel::id::{RightsRequestId, StaffId};
 use kernel::ledger::{LedgerEntry, LedgerEvent};
 use kernel::subject::SubjectId;
 use kernel::time::Timestamp;
@@ -26,6 +26,8 @@ pub struct OpenRightsRequest {
     pub received_at: Timestamp,
     /// The program that passed it on, if one did.
     pub client: Option<ClientId>,
+    /// The member of staff who opened it, if one did.
+    pub staff: Option<StaffId>,
     /// Now.
     pub at: Timestamp,
 }
@@ -61,7 +63,7 @@ impl Change for OpenRightsRequest {
 
     fn entries(&self, opened: &bool) -> Entries {
         if *opened {
-            let event = LedgerEvent::RightsRequestOpened { request: self.id, kind: self.kind };
+            let event = LedgerEvent::RightsRequestOpened { request: self.id, kind: self.kind, staff: self.staff };
             Entries::one(LedgerEntry { at: self.at, event })
         } else {
             Entries::unchanged(Unchanged::AlreadyDone)

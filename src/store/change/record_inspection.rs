@@ -1,7 +1,7 @@
 //! Records that an officer looks at one person's file, before anything of it is shown.
 
 use kernel::client::ClientId;
-use kernel::id::LedgerRef;
+use kernel::id::{LedgerRef, StaffId};
 use kernel::ledger::{Inspection, LedgerEntry, LedgerEvent};
 use kernel::time::Timestamp;
 
@@ -14,8 +14,10 @@ use crate::unit_of_work::{Conn, Entries};
 pub struct RecordInspection {
     /// Whose file.
     pub subject: LedgerRef,
-    /// Who looks; `None`: the operator.
+    /// Which program looks; `None`: staff or the operator.
     pub client: Option<ClientId>,
+    /// Which member of staff looks, if one does.
+    pub staff: Option<StaffId>,
     /// At what.
     pub what: Inspection,
     /// Now.
@@ -33,8 +35,12 @@ impl Change for RecordInspection {
     }
 
     fn entries(&self, (): &()) -> Entries {
-        let event =
-            LedgerEvent::SubjectInspected { subject: self.subject, client: self.client.clone(), what: self.what };
+        let event = LedgerEvent::SubjectInspected {
+            subject: self.subject,
+            client: self.client.clone(),
+            what: self.what,
+            staff: self.staff,
+        };
         Entries::one(LedgerEntry { at: self.at, event })
     }
 }

@@ -1,6 +1,7 @@
 //! Records that somebody tried what they may not do, before they are told no.
 
 use kernel::client::ClientId;
+use kernel::id::StaffId;
 use kernel::ledger::{AttemptRefusal, LedgerEntry, LedgerEvent, RefusedAttempt};
 use kernel::time::Timestamp;
 
@@ -13,6 +14,8 @@ use crate::unit_of_work::{Conn, Entries};
 pub struct RecordRefusedAttempt {
     /// Who, if the credentials told.
     pub client: Option<ClientId>,
+    /// Which member of staff, if the credentials told.
+    pub staff: Option<StaffId>,
     /// What they tried.
     pub action: RefusedAttempt,
     /// Why it was refused.
@@ -32,8 +35,12 @@ impl Change for RecordRefusedAttempt {
     }
 
     fn entries(&self, (): &()) -> Entries {
-        let event =
-            LedgerEvent::AttemptRefused { client: self.client.clone(), action: self.action, reason: self.reason };
+        let event = LedgerEvent::AttemptRefused {
+            client: self.client.clone(),
+            action: self.action,
+            reason: self.reason,
+            staff: self.staff,
+        };
         Entries::one(LedgerEntry { at: self.at, event })
     }
 }

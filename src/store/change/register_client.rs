@@ -1,4 +1,4 @@
-//! Gives a program credentials. Only the hash of its secret is kept, and a name is given once.
+//! Gives a program credentials. Of a secret only the hash is kept, of keys the public part, and a name is given once.
 
 use std::fmt;
 
@@ -15,6 +15,7 @@ use sea_orm::EntityTrait as _;
 use super::{Change, sealed};
 use crate::entity::client;
 use crate::error::{StoreError, from_db};
+use crate::query::ClientCredentials;
 use crate::statement::join_names;
 use crate::unit_of_work::{Conn, Entries};
 
@@ -23,8 +24,10 @@ use crate::unit_of_work::{Conn, Entries};
 pub struct RegisterClient {
     /// Its name.
     pub client: ClientId,
-    /// The hash of its secret, in PHC form.
-    pub secret_hash: String,
+    /// How it proves itself.
+    pub credentials: ClientCredentials,
+    /// Whether its tokens must be bound to a key.
+    pub bound_tokens: bool,
     /// The recipient it acts as, if any.
     pub recipient: Option<RecipientId>,
     /// The source it speaks for, if any.
@@ -50,15 +53,19 @@ impl Change for RegisterClient {
     const NAME: &'static str = "register_client";
 
     async fn apply(&self, conn: &Conn<'_>) -> Result<(), StoreError> {
+        let (secret_hash, jwks) = self.credentials.columns();
         let row = client::ActiveModel {
             id: Set(self.client.as_str().to_owned()),
-            secret_hash: Set(self.secret_hash.clone()),
+            secret_hash: Set(secret_hash),
             recipient: Set(self.recipient.as_ref().map(|recipient| recipient.as_str().to_owned())),
             source: Set(self.source.as_ref().map(|source| source.as_str().to_owned())),
             scopes: Set(join_names(&self.scopes)),
             purposes: Set(join_names(&self.purposes)),
             created_at: Set(self.at.as_millis()),
             revoked_at: Set(None),
+            jwks: Set(jwks),
+            generation: Set(1),
+            bound_tokens: Set(i16::from(self.bound_tokens)),
         };
         client::Entity::insert(row).exec_without_returning(conn.raw()).await.map_err(from_db)?;
         Ok(())

@@ -6,7 +6,7 @@ use kernel::time::Timestamp;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 
-use super::{Change, sealed};
+use super::{Change, access_revision, sealed};
 use crate::entity::client;
 use crate::error::{StoreError, from_db};
 use crate::unit_of_work::{Conn, Entries, Unchanged};
@@ -35,7 +35,11 @@ impl Change for RevokeClient {
             .exec(conn.raw())
             .await
             .map_err(from_db)?;
-        Ok(updated.rows_affected > 0)
+        let revoked = updated.rows_affected > 0;
+        if revoked {
+            access_revision::advance(conn).await?;
+        }
+        Ok(revoked)
     }
 
     fn entries(&self, revoked: &bool) -> Entries {

@@ -15,6 +15,9 @@ pub(crate) struct Model {
     pub(crate) purposes: String,
     pub(crate) created_at: i64,
     pub(crate) revoked_at: Option<i64>,
+    pub(crate) jwks: Option<String>,
+    pub(crate) generation: i32,
+    pub(crate) bound_tokens: i16,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use kernel::authn::ClientKeys;
 use kernel::authz::Scope;
 use kernel::client::ClientId;
 use kernel::purpose::Purpose;
@@ -15,13 +16,45 @@ use crate::entity::client::{Column, Entity, Model};
 use crate::error::{StoreError, from_db};
 use crate::statement::{name, names};
 
+/// How a client proves itself.
+#[derive(Clone, PartialEq, Eq)]
+pub enum ClientCredentials {
+    /// With a secret, of which this is the hash in PHC form.
+    Secret(String),
+    /// With the private part of one of these keys.
+    Keys(ClientKeys),
+}
+
+impl ClientCredentials {
+    /// The two columns: hash and keys.
+    pub(crate) fn columns(&self) -> (String, Option<String>) {
+        match self {
+            Self::Secret(hash) => (hash.clone(), None),
+            Self::Keys(keys) => (String::new(), Some(keys.as_json().to_owned())),
+        }
+    }
+}
+
+impl fmt::Debug for ClientCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Secret(_) => "Secret(..)",
+            Self::Keys(_) => "Keys(..)",
+        })
+    }
+}
+
 /// A client.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ClientRow {
     /// Its name.
     pub id: ClientId,
-    /// The hash of its secret, in PHC form.
-    pub secret_hash: String,
+    /// How it proves itself.
+    pub credentials: ClientCredentials,
+    /// Which of its credentials these are, counted from 1.
+    pub generation: u32,
+    /// Whether its tokens must be bound to a key (RFC 9449 §5.2).
+    pub bound_tokens: bool,
     /// The recipient it acts as, if any.
     pub recipient: Option<RecipientId>,
     /// The source it speaks for, if any.
@@ -71,7 +104,12 @@ fn read(model: Model) -> Result<ClientRow, StoreError> {
         purposes: names(&model.purposes)?,
         recipient: model.recipient.as_deref().map(name).transpose()?,
         source: model.source.as_deref().map(name).transpose()?,
-        secret_hash: model.secret_hash,
+        credentials: match model.jwks {
+            None => ClientCredentials::Secret(model.secret_hash),
+            Some(keys) => ClientCredentials::Keys(ClientKeys::from_json(&keys).map_err(|_| StoreError::Tampered)?),
+        },
+        generation: model.generation.try_into().map_err(|_| StoreError::Tampered)?,
+        bound_tokens: model.bound_tokens != 0,
         created_at: Timestamp::from_millis(model.created_at),
         revoked_at: model.revoked_at.map(Timestamp::from_millis),
     })

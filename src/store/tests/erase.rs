@@ -42,6 +42,7 @@ on_both! {
 
         let erase = erasure(&db, anna.subject);
         let open = OpenRightsRequest {
+            staff: None,
             id: erase.request,
             kind: 1,
             subject: Some(anna.subject),

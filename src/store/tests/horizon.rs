@@ -14,7 +14,7 @@ fn signer() -> NoteSigner {
 }
 
 fn attempt(action: RefusedAttempt) -> RecordRefusedAttempt {
-    RecordRefusedAttempt { client: None, action, reason: AttemptRefusal::NoCredentials, at: NOW }
+    RecordRefusedAttempt { staff: None, client: None, action, reason: AttemptRefusal::NoCredentials, at: NOW }
 }
 
 fn action(entry: &[u8]) -> RefusedAttempt {

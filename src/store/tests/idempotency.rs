@@ -82,7 +82,7 @@ on_both! {
     async fn a_key_is_claimed_with_the_changes_of_its_unit_or_not_at_all(db) {
         let claim = keyed(&db, "anna@example.org", 1, 1).idempotency.unwrap();
         let attempt = || RecordRefusedAttempt {
-            client: None,
+            staff: None, client: None,
             action: RefusedAttempt::ReadLedger,
             reason: AttemptRefusal::NoCredentials,
             at: NOW,

@@ -21,6 +21,7 @@ fn secret() -> BatchSecret {
 
 async fn attempt(db: &TestStore, number: i64) {
     let attempt = RecordRefusedAttempt {
+        staff: None,
         client: None,
         action: RefusedAttempt::ReadLedger,
         reason: AttemptRefusal::NoCredentials,

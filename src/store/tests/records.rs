@@ -132,6 +132,7 @@ on_both! {
         let anna = db.capture(db.post("anna@example.org", vec![grant(0)])).await;
         let before = db.ledger_len().await;
         let open = |at: i64, subject| OpenRightsRequest {
+            staff: None,
             id: RightsRequestId::generate(&*db.entropy),
             kind: 2,
             subject,

@@ -4,13 +4,15 @@ use kernel::authz::Scope;
 use kernel::ledger::{AttemptRefusal, RefusedAttempt};
 use store::StoreError;
 use store::change::{RecordRefusedAttempt, RegisterClient, RevokeClient};
+use store::query::ClientCredentials;
 
 use crate::harness::{NOW, eventually, grant, on_both};
 
 fn client(name: &str) -> RegisterClient {
     RegisterClient {
         client: name.parse().unwrap(),
-        secret_hash: "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaA".to_owned(),
+        credentials: ClientCredentials::Secret("$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaA".to_owned()),
+        bound_tokens: false,
         recipient: Some("segmentation".parse().unwrap()),
         source: None,
         scopes: vec![Scope::ProfilesRead, Scope::LedgerRead],
@@ -22,6 +24,7 @@ fn client(name: &str) -> RegisterClient {
 fn attempt() -> RecordRefusedAttempt {
     RecordRefusedAttempt {
         client: None,
+        staff: None,
         action: RefusedAttempt::ReadLedger,
         reason: AttemptRefusal::NoCredentials,
         at: NOW,

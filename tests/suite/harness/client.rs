@@ -38,9 +38,11 @@ impl<'a> Client<'a> {
             source: role.source.map(|name| name.parse().unwrap()),
             scopes: role.scopes,
             purposes: role.purposes.iter().map(|name| name.parse().unwrap()).collect(),
+            keys: None,
+            bound_tokens: false,
         };
         let operator = Authorized::prove(Actor::Operator).unwrap();
-        let secret = at.gateway().register_client(&operator, new).await.unwrap();
+        let secret = at.gateway().register_client(&operator, new).await.unwrap().unwrap();
         Self::known(at, id, secret)
     }
 

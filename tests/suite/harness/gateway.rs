@@ -20,7 +20,7 @@ pub(crate) const START: &str = "2026-11-22T12:00:00Z";
 
 /// What the gateways of one store have in common.
 struct Store {
-    database: Database,
+    database: Arc<Database>,
     keys: String,
     clock: Arc<FixedClock>,
 }
@@ -44,13 +44,33 @@ impl TestGateway {
         Self::start_under(backend, shipped_policy()).await
     }
 
+    /// A gateway with settings of its own on a fresh database.
+    pub(crate) async fn start_with(backend: Backend, change: impl FnOnce(&mut GatewaySettings)) -> Self {
+        Self::open_with(Self::fresh(backend), shipped_policy(), change).await
+    }
+
     /// A gateway with another policy on a fresh database.
     pub(crate) async fn start_under(backend: Backend, policy: PolicySources) -> Self {
+        Self::open(Self::fresh(backend), policy).await
+    }
+
+    fn fresh(backend: Backend) -> Arc<Store> {
         log::keep();
         let clock = FixedClock::at(START.parse().unwrap());
         let keys = KeySet::generate(&SeededEntropy::new(7)).to_toml().as_str().to_owned();
-        let store = Store { database: Database::fresh(backend), keys, clock: Arc::new(clock) };
-        Self::open(Arc::new(store), policy).await
+        Arc::new(Store { database: Arc::new(Database::fresh(backend)), keys, clock: Arc::new(clock) })
+    }
+
+    /// Another gateway on the same database with settings of its own.
+    pub(crate) async fn twin_with(&self, change: impl FnOnce(&mut GatewaySettings)) -> Self {
+        Self::open_with(Arc::clone(&self.store), shipped_policy(), change).await
+    }
+
+    /// Another gateway on the same database with other keys.
+    pub(crate) async fn twin_with_keys(&self, keys: &str) -> Self {
+        let Store { database, clock, .. } = &*self.store;
+        let store = Store { database: Arc::clone(database), keys: keys.to_owned(), clock: Arc::clone(clock) };
+        Self::open(Arc::new(store), shipped_policy()).await
     }
 
     /// Another gateway on the same database, as behind a load balancer.
@@ -71,8 +91,16 @@ impl TestGateway {
     }
 
     async fn open(store: Arc<Store>, policy: PolicySources) -> Self {
+        Self::open_with(store, policy, |_| {}).await
+    }
+
+    async fn open_with(
+        store: Arc<Store>,
+        policy: PolicySources,
+        change: impl FnOnce(&mut GatewaySettings),
+    ) -> Self {
         static SEED: AtomicU64 = AtomicU64::new(100);
-        let settings = GatewaySettings {
+        let mut settings = GatewaySettings {
             issuer: "http://gateway.test".to_owned(),
             audience: "http://gateway.test".to_owned(),
             ledger_origin: "gateway.test/ledger".to_owned(),
@@ -82,6 +110,7 @@ impl TestGateway {
             hash_cost: HashCost::new(8, 1, 1).unwrap(),
             ..GatewaySettings::default()
         };
+        change(&mut settings);
         let keyring = store.keyring();
         let entropy = Arc::new(SeededEntropy::new(SEED.fetch_add(1, Ordering::Relaxed)));
         let clock = Arc::clone(&store.clock);
@@ -119,6 +148,11 @@ impl TestGateway {
     pub(crate) fn later(&self) -> Timestamp {
         self.clock().advance_ms(1);
         self.clock().now()
+    }
+
+    /// The present time in whole seconds.
+    pub(crate) fn seconds(&self) -> i64 {
+        self.clock().now().as_seconds()
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

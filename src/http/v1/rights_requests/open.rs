@@ -168,7 +168,7 @@ pub async fn handler(
     request: HttpRequest,
     body: Valid<OpenBody>,
 ) -> Result<HttpResponse, Problem> {
-    let client = by.0.actor().client().map(|client| client.client.to_string()).unwrap_or_default();
+    let client = by.0.actor().key_space();
     let idempotency = idempotency::of(&request, &gateway, &client, &[&body.bytes])?;
     let ask = body.value.ask()?;
     let subject = body.value.subject.0.into_subject()?;

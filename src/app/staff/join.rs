@@ -1,0 +1,163 @@
+//! Joining: a one-time link, a password, an authenticator, recovery codes.
+
+use kernel::authn::authenticator::RECOVERY_CODES;
+use kernel::authn::{Authenticator, RecoveryCode};
+use kernel::staff::{Role, StaffId, StaffName, new_password};
+use store::StoreError;
+use store::change::staff::{EnrolAuthenticator, JoinStaff, Joining};
+use store::query::SessionStage;
+use zeroize::Zeroizing;
+
+use super::account::StaffFault;
+use super::session::{SessionGrant, StaffSession, StaffStage};
+use super::sign_in::{Machine, SignedIn};
+use crate::error::{AppError, Code};
+use crate::gateway::Gateway;
+
+/// For whom a link is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvitationView {
+    /// The name; `None`: it is still to be chosen, by the first administrator.
+    pub name: Option<StaffName>,
+    /// What they will be here for.
+    pub role: Role,
+}
+
+/// An authenticator to be set up. Secret: shown by no `Debug`.
+pub struct Enrolment {
+    /// The secret, to be typed into an app.
+    pub secret: Zeroizing<String>,
+    /// The secret as an address that an app opens.
+    pub url: Zeroizing<String>,
+}
+
+impl std::fmt::Debug for Enrolment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Enrolment(..)")
+    }
+}
+
+/// An authenticator was set up, and somebody is signed in.
+pub struct Enrolled {
+    /// The session.
+    pub signed_in: SignedIn,
+    /// The recovery codes, shown this once.
+    pub codes: Vec<Zeroizing<String>>,
+}
+
+impl std::fmt::Debug for Enrolled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Enrolled(..)")
+    }
+}
+
+impl Gateway {
+    /// For whom a one-time link is.
+    ///
+    /// # Errors
+    /// [`Code::NotFound`] for one that never was, was used or is too old.
+    pub async fn staff_invitation(&self, link: &str) -> Result<InvitationView, AppError> {
+        let found = self.inner.store.invitation(&self.link_digest(link), self.now()).await?;
+        match found.ok_or(AppError::NotFound(Code::NotFound))? {
+            Some(row) => Ok(InvitationView { name: Some(row.name), role: row.role }),
+            None => Ok(InvitationView { name: None, role: Role::Administrator }),
+        }
+    }
+
+    /// Uses a one-time link up. What follows is setting up the authenticator.
+    ///
+    /// # Errors
+    /// [`Code::NotFound`] for a link that is none; [`StaffFault`] for a name or password that is not taken.
+    pub async fn join_staff(
+        &self,
+        link: &str,
+        name: Option<&str>,
+        password: &str,
+        machine: &Machine,
+    ) -> Result<SessionGrant, StaffFault> {
+        let (token_hash, at) = (self.link_digest(link), self.now());
+        let found = self.inner.store.invitation(&token_hash, at).await?;
+        let (who, name) = match found.ok_or(AppError::NotFound(Code::NotFound))? {
+            Some(row) => (Joining::Invited(row.id), row.name),
+            None => {
+                let name: StaffName =
+                    name.unwrap_or_default().trim().to_lowercase().parse().map_err(|_| StaffFault::Name)?;
+                (Joining::First { id: StaffId::generate(&*self.inner.entropy), name: name.clone() }, name)
+            }
+        };
+        let password = new_password(password, &name)?;
+        let password_hash = self.hash_password(password).await?;
+        let staff = match &who {
+            Joining::First { id, .. } | Joining::Invited(id) => *id,
+        };
+        let pending = self.draw_authenticator(staff)?;
+        let (session, grant) = self.new_session(SessionStage::Enrolling, Some(pending), &machine.description);
+        let change = JoinStaff { token_hash, who, password_hash, session, at };
+        match self.inner.store.perform(&change).await {
+            Ok((true, _)) => Ok(grant),
+            Ok((false, _)) => Err(AppError::NotFound(Code::NotFound).into()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The authenticator that is being set up; `None`: none is.
+    ///
+    /// # Errors
+    /// When the keys do not open it.
+    pub fn enrolment(&self, session: &StaffSession) -> Result<Option<Enrolment>, AppError> {
+        let Some(authenticator) = self.pending(session)? else { return Ok(None) };
+        let url = authenticator.url(session.name().as_str(), "Consentry");
+        let url = url.ok_or_else(|| AppError::internal("the authenticator has no address"))?;
+        Ok(Some(Enrolment { secret: authenticator.text(), url }))
+    }
+
+    /// Ends setting up an authenticator with its first code.
+    ///
+    /// # Errors
+    /// [`StaffFault::Code`] for a wrong one.
+    pub async fn enrol(
+        &self,
+        session: &StaffSession,
+        code: &str,
+        machine: &Machine,
+    ) -> Result<Enrolled, StaffFault> {
+        let authenticator = self.pending(session)?.ok_or(StaffFault::Code)?;
+        let step = authenticator.check(code, self.now(), 0).ok_or(StaffFault::Code)?;
+        let staff = session.staff();
+        let (codes, digests) = self.draw_recovery_codes(staff);
+        let (begun, grant) = self.new_session(SessionStage::Full, None, &machine.description);
+        let change = EnrolAuthenticator {
+            staff,
+            authenticator: session.row.pending.clone().unwrap_or_default(),
+            step,
+            codes: digests,
+            enrolling: session.token_hash,
+            session: begun,
+            at: self.now(),
+        };
+        match self.inner.store.perform(&change).await {
+            Ok((true, _)) => {
+                let signed_in = SignedIn { session: grant, device: self.device_of(staff) };
+                Ok(Enrolled { signed_in, codes })
+            }
+            Ok((false, _)) | Err(StoreError::Conflict) => Err(StaffFault::Code),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn pending(&self, session: &StaffSession) -> Result<Option<Authenticator>, AppError> {
+        let Some(sealed) = session.row.pending.as_ref().filter(|_| session.stage() == StaffStage::Enrolling)
+        else {
+            return Ok(None);
+        };
+        let opened = self.inner.keyring.open_staff_secret(session.staff(), sealed).map_err(AppError::internal)?;
+        Ok(Authenticator::from_bytes(&opened))
+    }
+
+    /// Fresh recovery codes, and their digests.
+    pub(super) fn draw_recovery_codes(&self, staff: StaffId) -> (Vec<Zeroizing<String>>, Vec<[u8; 32]>) {
+        let codes: Vec<_> = (0..RECOVERY_CODES).map(|_| RecoveryCode::generate(&*self.inner.entropy)).collect();
+        let digests = codes.iter().map(|code| self.code_digest(staff, code.as_bytes())).collect();
+        (codes.iter().map(RecoveryCode::text).collect(), digests)
+    }
+}
