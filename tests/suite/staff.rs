@@ -396,7 +396,7 @@ async fn an_outsider_slows_down_nobody_but_themself(backend: Backend) {
     own.sends("/console/second-factor", &[("code", &officer.code())]).await.expect(303);
     // What the machine keeps is this account's alone, and cannot be made up.
     let mut forged = officer.browser.later();
-    let device = forged.cookies["consentry-device"].replace(|c: char| c == 'a', "b");
+    let device = forged.cookies["consentry-device"].replace('a', "b");
     forged.cookies.insert("consentry-device".to_owned(), device);
     forged.signs_in("olivia", PASSWORD).await.expect(429);
     // Never for ever: a quarter of an hour is the longest.

@@ -105,6 +105,10 @@ impl RecoveryCode {
     pub fn parse(typed: &str) -> Option<Self> {
         let plain = typed.chars().filter(|c| !c.is_whitespace() && *c != '-');
         let plain: Zeroizing<String> = Zeroizing::new(plain.map(|c| c.to_ascii_uppercase()).collect());
+        // The decoder would let the rest of a longer text go.
+        if plain.len() != 24 {
+            return None;
+        }
         let secret = Secret::try_from_base32(plain.as_str()).ok()?;
         Some(Self(Zeroizing::new(secret.as_bytes().try_into().ok()?)))
     }
