@@ -126,7 +126,7 @@ const IMPORT: Access = Access::Scope(Scope::ImportsWrite);
 const PUBLIC: Access = Access::Public;
 const STAFF: Access = Access::Staff;
 
-static ROUTES: [Route; 53] = [
+static ROUTES: [Route; 54] = [
     // Persons and forms: no login.
     Route {
         is_cross_origin: true,

@@ -432,7 +432,7 @@ async fn tiles_of_tiles_are_served_and_verified(backend: Backend) {
     gateway.sequence().await;
     // Two full levels take 65,536 entries: the same one again and again, which nobody can tell from outside.
     let request = kernel::id::RightsRequestId::from_bytes([7; 16]);
-    let event = kernel::ledger::LedgerEvent::RightsRequestOpened { request, kind: 1 };
+    let event = kernel::ledger::LedgerEvent::RightsRequestOpened { request, kind: 1, staff: None };
     let entry = kernel::ledger::LedgerEntry { at: gateway.later(), event }.to_bytes().unwrap();
     let literal = match backend {
         Backend::Sqlite => format!("X'{}'", hex(&entry)),
