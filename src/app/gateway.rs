@@ -4,17 +4,15 @@ use std::sync::{Arc, OnceLock, RwLock};
 
 use kernel::authn::{HashCost, SecretHash, TokenSigner};
 use kernel::clock::Clock;
-use kernel::disclosure::DisclosureRecord;
 use kernel::entropy::Entropy;
 use kernel::ledger::note::NoteSigner;
 use kernel::policy::ValidPolicy;
 use kernel::policy::document::{PolicyFault, PolicySources};
 use kernel::regime::Regime;
 use kernel::seal::Keyring;
-use kernel::subject::SubjectId;
 use kernel::time::Timestamp;
 use store::change::{ApplyPolicy, Capture, Captured};
-use store::query::{StoredNotice, SubjectRow};
+use store::query::StoredNotice;
 use store::{Store, StoreError, StoreSettings};
 use thiserror::Error;
 use tokio::runtime::Handle;
@@ -27,6 +25,7 @@ use crate::denied::DeniedAttempts;
 use crate::error::AppError;
 use crate::figures::{Counters, Figures};
 use crate::mail::Post;
+use crate::profile::{LookedUp, Lookup, ReadyAsks};
 
 /// What the gateway needs to know of its surroundings.
 #[derive(Debug, Clone)]
@@ -129,9 +128,9 @@ pub(crate) struct Inner {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) runtime: Handle,
     pub(crate) captures: Batcher<Capture, Captured>,
-    pub(crate) disclosures: Batcher<DisclosureRecord, ()>,
-    /// Look-ups that wait at the same time share a round trip.
-    pub(crate) rows: Batcher<Vec<SubjectId>, Vec<SubjectRow>>,
+    /// Look-ups that wait at the same time share their round trips.
+    pub(crate) lookups: Batcher<Lookup, LookedUp>,
+    pub(crate) asks: ReadyAsks,
     pub(crate) token_signer: TokenSigner,
     pub(crate) ledger_signer: NoteSigner,
     pub(crate) clients: ClientCache,
@@ -185,8 +184,8 @@ impl Gateway {
             NoteSigner::new(&settings.ledger_origin, *keyring.ledger_seed()).map_err(|error| signing(&error))?;
         let inner = Inner {
             captures: capture_writers(&runtime, &store, &keyring, &clock, &entropy),
-            disclosures: disclosure_writers(&runtime, &store),
-            rows: row_readers(&runtime, &store),
+            asks: ReadyAsks::default(),
+            lookups: lookup_answerers(&runtime, &store, &keyring, &clock),
             dummy_hash: SecretHash::dummy(settings.hash_cost),
             settings,
             store,
@@ -325,18 +324,20 @@ fn capture_writers(
     })
 }
 
-fn row_readers(runtime: &Handle, store: &Store) -> Batcher<Vec<SubjectId>, Vec<SubjectRow>> {
-    let store = store.clone();
-    Batcher::start(runtime, LOOKUPS, move |asked: Vec<Vec<SubjectId>>| {
-        let store = store.clone();
-        async move { crate::profile::read_rows(&store, asked).await }
-    })
-}
-
-fn disclosure_writers(runtime: &Handle, store: &Store) -> Batcher<DisclosureRecord, ()> {
-    let store = store.clone();
-    Batcher::start(runtime, LOOKUPS, move |disclosures: Vec<DisclosureRecord>| {
-        let store = store.clone();
-        async move { crate::profile::write_disclosures(&store, disclosures).await }
+fn lookup_answerers(
+    runtime: &Handle,
+    store: &Store,
+    keyring: &Arc<Keyring>,
+    clock: &Arc<dyn Clock>,
+) -> Batcher<Lookup, LookedUp> {
+    let (store, keyring, clock) = (store.clone(), Arc::clone(keyring), Arc::clone(clock));
+    let size = std::env::var("LK").ok().map_or(LOOKUPS, |text| {
+        let mut parts = text.split(',').map(|part| part.parse().unwrap_or(1));
+        let mut next = || parts.next().unwrap_or(1);
+        BatchSize { at_once: next(), worthwhile: next(), most: next() }
+    });
+    Batcher::start(runtime, size, move |asked| {
+        let (store, keyring, clock) = (store.clone(), Arc::clone(&keyring), Arc::clone(&clock));
+        async move { crate::profile::look_up(&store, &keyring, &*clock, asked).await }
     })
 }

@@ -12,6 +12,7 @@ pub mod change;
 mod connect;
 mod entity;
 mod error;
+mod hot;
 mod lease;
 pub mod ledger;
 pub mod query;
@@ -33,6 +34,7 @@ pub use error::{StoreError, Unexpected};
 pub use unit_of_work::{Committed, Transaction};
 
 use error::from_db;
+use hot::HotConnections;
 
 /// How often a connection that others kept from opening the store is tried again.
 const CONNECTS: u32 = 8;
@@ -60,6 +62,7 @@ struct Shared {
     writer: Arc<Semaphore>,
     /// Whether the last captures were of persons who were new.
     strangers: AtomicBool,
+    hot: HotConnections,
 }
 
 impl fmt::Debug for Store {
@@ -95,6 +98,7 @@ impl Store {
             base: OnceCell::new(),
             writer: Arc::new(Semaphore::new(1)),
             strangers: AtomicBool::new(true),
+            hot: HotConnections::of(settings.max_connections),
         };
         let store = Self { shared: Arc::new(shared) };
         store.pending_migrations().await?;
@@ -117,6 +121,7 @@ impl Store {
 
     /// Closes all connections, of every clone.
     pub async fn close(self) {
+        self.shared.hot.clear();
         // A pool that does not close in order is closed by the end of the process.
         if self.db().close_by_ref().await.is_err() {
             tracing::debug!("the pool of connections did not close in order");
@@ -125,6 +130,11 @@ impl Store {
 
     pub(crate) fn db(&self) -> &DatabaseConnection {
         &self.shared.db
+    }
+
+    /// PostgreSQL's connections that are used over and over.
+    pub(crate) fn hot(&self) -> &HotConnections {
+        &self.shared.hot
     }
 
     pub(crate) fn base_cell(&self) -> &OnceCell<i64> {
