@@ -7,9 +7,11 @@ use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart, SinglePart};
 use lettre::transport::smtp::AsyncSmtpTransport;
 use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Tls, TlsParameters};
+use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
 use lettre::{Address, AsyncTransport as _, Message, Tokio1Executor};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 
 use crate::config::{ConfigError, MailSettings, MailTls};
 
@@ -88,9 +90,13 @@ impl Smtp {
             "" => None,
             text => Some(Mailbox::new(None, address("mail.reply_to", text)?)),
         };
+        let authorities = authorities(&settings.ca_file)?;
         let parameters = || {
-            TlsParameters::new(settings.host.clone())
-                .map_err(|_| fault("mail.host", "is no name that a certificate could be for"))
+            let mut builder = TlsParameters::builder(settings.host.clone());
+            for authority in &authorities {
+                builder = builder.add_root_certificate(authority.clone());
+            }
+            builder.build().map_err(|_| fault("mail.host", "is no name that a certificate could be for"))
         };
         let tls = match settings.tls {
             MailTls::None => Tls::None,
@@ -132,6 +138,24 @@ impl Smtp {
     }
 }
 
+/// The authorities of a PEM file; none without one.
+fn authorities(file: &str) -> Result<Vec<Certificate>, ConfigError> {
+    if file.is_empty() {
+        return Ok(Vec::new());
+    }
+    let fault = |reason: &str| ConfigError::Value { key: "mail.ca_file", reason: format!("`{file}` {reason}") };
+    let mut sections = Vec::new();
+    for section in CertificateDer::pem_file_iter(file).map_err(|_| fault("cannot be read"))? {
+        sections.push(section.map_err(|_| fault("is not a PEM file"))?);
+    }
+    if sections.is_empty() {
+        return Err(fault("holds no certificate"));
+    }
+    let read =
+        |der: CertificateDer<'_>| Certificate::from_der(der.to_vec()).map_err(|_| fault("holds no certificate"));
+    sections.into_iter().map(read).collect()
+}
+
 impl Post for Smtp {
     fn deliver<'a>(&'a self, outgoing: &'a Outgoing) -> Posted<'a> {
         Box::pin(async move {
@@ -141,7 +165,7 @@ impl Post for Smtp {
             };
             match tokio::time::timeout(WHOLE, self.transport.send(message)).await {
                 Ok(Ok(_)) => Ok(()),
-                Ok(Err(error)) => Err(judge(&error)),
+                Ok(Err(error)) => Err(judge(&error, outgoing.letter.to.is_ascii())),
                 Err(_) => {
                     Err(PostError { code: None, is_permanent: false, reason: "the mail server took too long" })
                 }
@@ -151,7 +175,7 @@ impl Post for Smtp {
 }
 
 /// What an error means. Its text stays here: servers quote addresses.
-fn judge(error: &lettre::transport::smtp::Error) -> PostError {
+fn judge(error: &lettre::transport::smtp::Error, is_plain_address: bool) -> PostError {
     let code = error.status().map(u16::from);
     let (is_permanent, reason) = match code {
         // RFC 4954 §6, RFC 3207: about this gateway, not about the letter; somebody will set it right.
@@ -160,7 +184,11 @@ fn judge(error: &lettre::transport::smtp::Error) -> PostError {
         Some(_) => (false, "the mail server refused it for now"),
         None if error.is_tls() => (false, "no encrypted connection to the mail server"),
         None if error.is_timeout() => (false, "the mail server took too long"),
-        None if error.is_client() => (true, "the address cannot be written to over this server"),
+        // RFC 6531: without SMTPUTF8 an address of other letters has no way through.
+        None if error.is_client() && !is_plain_address => {
+            (true, "the address cannot be written to over this server")
+        }
+        None if error.is_client() => (false, "the mail server does not offer what is needed, such as encryption"),
         None => (false, "the mail server cannot be reached"),
     };
     PostError { code, is_permanent, reason }

@@ -18,6 +18,8 @@ pub struct MailSettings {
     pub port: u16,
     /// How the conversation is encrypted.
     pub tls: MailTls,
+    /// Certificates (PEM) of the authority that the server's is trusted by, besides the public ones; empty: none.
+    pub ca_file: String,
     /// The account; empty: none is needed.
     pub username: String,
     /// Its password.
@@ -138,6 +140,7 @@ mod tests {
 
     fn settings(host: &str, tls: MailTls) -> MailSettings {
         MailSettings {
+            ca_file: String::new(),
             host: host.to_owned(),
             port: 0,
             tls,

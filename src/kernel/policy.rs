@@ -428,6 +428,16 @@ impl ValidPolicy {
         self.recipients.values()
     }
 
+    /// To whom data are sold or shared, and for what (CCPA 1798.140(ad), (ah)).
+    #[must_use]
+    pub fn buyers(&self) -> Vec<(Purpose, RecipientId)> {
+        let third = self.recipients().filter(|rule| rule.role == RecipientRole::ThirdParty);
+        let sold = |purpose: &&Purpose| self.purpose(purpose).is_some_and(|rule| rule.sale_or_share);
+        third
+            .flat_map(|rule| rule.purposes.iter().filter(sold).map(|purpose| (purpose.clone(), rule.id.clone())))
+            .collect()
+    }
+
     /// All forms, by key.
     pub fn forms(&self) -> impl Iterator<Item = &Arc<FormRule>> {
         self.forms.values()

@@ -67,6 +67,14 @@ impl Browser {
         browser
     }
 
+    /// Sends Global Privacy Control with every request from now on.
+    pub(crate) async fn signals(&self) {
+        let tools = self.driver.cdp();
+        tools.send_raw("Network.enable", json!({})).await.unwrap();
+        let headers = json!({ "headers": { "Sec-GPC": "1" } });
+        tools.send_raw("Network.setExtraHTTPHeaders", headers).await.unwrap();
+    }
+
     /// That scripts really run, or really do not.
     async fn expect_scripts(&self, has_scripts: bool) {
         let page =

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 pub(crate) struct TestGateway {
     running: Running,
-    token: String,
+    mailer: String,
+    adnetwork: String,
     _folder: tempfile::TempDir,
 }
 
@@ -19,17 +20,21 @@ impl TestGateway {
         let mut settings = Settings::from_layers(None, environment).unwrap();
         DataDir::open(folder.path(), Missing::Make, &SystemEntropy).unwrap().apply(&mut settings);
         let running = server::start(&settings).await.unwrap();
-        let new = NewClient {
-            id: "mailer".parse().unwrap(),
-            recipient: Some("mailer".parse().unwrap()),
-            source: None,
-            scopes: vec![Scope::ProfilesRead],
-            purposes: Vec::new(),
-        };
         let operator = Authorized::prove(Actor::Operator).unwrap();
-        let secret = running.gateway().register_client(&operator, new).await.unwrap();
-        let token = running.gateway().issue_token("mailer", &secret, None).await.unwrap().access_token;
-        Self { running, token, _folder: folder }
+        let mut tokens = Vec::new();
+        for recipient in ["mailer", "adnetwork"] {
+            let new = NewClient {
+                id: recipient.parse().unwrap(),
+                recipient: Some(recipient.parse().unwrap()),
+                source: None,
+                scopes: vec![Scope::ProfilesRead],
+                purposes: Vec::new(),
+            };
+            let secret = running.gateway().register_client(&operator, new).await.unwrap();
+            tokens.push(running.gateway().issue_token(recipient, &secret, None).await.unwrap().access_token);
+        }
+        let [mailer, adnetwork] = tokens.try_into().unwrap();
+        Self { running, mailer, adnetwork, _folder: folder }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -39,7 +44,7 @@ impl TestGateway {
     async fn look_up(&self, email: &str) -> Value {
         let ask = json!({ "purpose": "email_marketing", "identifiers": [{ "email": email }] });
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let request = client.post(self.url("/v1/profiles/lookup")).bearer_auth(&self.token).json(&ask);
+        let request = client.post(self.url("/v1/profiles/lookup")).bearer_auth(&self.mailer).json(&ask);
         let answer: Value = request.send().await.unwrap().json().await.unwrap();
         answer["profiles"].clone()
     }
@@ -52,5 +57,14 @@ impl TestGateway {
     /// What the mailer sees of an address.
     pub(crate) async fn mailer_sees(&self, email: &str, attribute: &str) -> String {
         self.look_up(email).await[0]["attributes"][attribute].as_str().unwrap().to_owned()
+    }
+
+    /// How many persons the advertising network is told of.
+    pub(crate) async fn shared(&self) -> usize {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let pull = self.url("/v1/profiles?purpose=share_third_party&attributes=region");
+        let request = client.get(pull).bearer_auth(&self.adnetwork).header("accept", "application/x-ndjson");
+        let answer = request.send().await.unwrap().error_for_status().unwrap().text().await.unwrap();
+        answer.lines().filter(|line| line.contains("\"pseudonym\"")).count()
     }
 }

@@ -157,3 +157,33 @@ async fn the_form_speaks_the_persons_language() {
     assert!(!gateway.mailer_knows("deutsch@example.org").await);
     browser.end().await;
 }
+
+/// Ticks emails and sharing on the form of the shop.
+async fn ticks_emails_and_sharing(gateway: &TestGateway, browser: &Browser, email: &str) {
+    let driver = &browser.driver;
+    driver.goto(gateway.url("/forms/checkout")).await.unwrap();
+    let field = async |id: &str, text: &str| driver.find(By::Id(id)).await.unwrap().send_keys(text).await.unwrap();
+    field("email", email).await;
+    field("region", "US-CA").await;
+    let birth = driver.find(By::Id("birth_date")).await.unwrap();
+    birth.send_keys("05051990").await.unwrap();
+    for purpose in ["purpose.email_marketing", "purpose.share_third_party"] {
+        driver.find(By::Id(purpose)).await.unwrap().click().await.unwrap();
+    }
+    browser.submits().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_browser_that_sends_the_signal_is_not_sold_and_gets_its_newsletter() {
+    let (gateway, browser) = (TestGateway::start().await, Browser::start(true).await);
+    ticks_emails_and_sharing(&gateway, &browser, "plain@example.org").await;
+    assert_eq!((gateway.shared().await, gateway.mailer_knows("plain@example.org").await), (1, true));
+    browser.signals().await;
+    ticks_emails_and_sharing(&gateway, &browser, "signal@example.org").await;
+    // 11 CCR §7025(c)(6): the page says that the signal was heard.
+    let page = browser.page().await;
+    assert!(page.contains("Your choice was recorded.") && page.contains("Global Privacy Control"), "{page}");
+    browser.screenshot("signal").await;
+    assert_eq!((gateway.shared().await, gateway.mailer_knows("signal@example.org").await), (1, true));
+    browser.end().await;
+}

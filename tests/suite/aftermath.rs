@@ -8,6 +8,7 @@ use crate::harness::{Backend, Line, Person, TestGateway};
 on_both!(
     sta_04_what_was_held_on_a_withdrawn_consent_only_is_erased,
     sta_04_a_feed_does_not_bring_back_what_was_forgotten,
+    sta_04_and_05_a_withdrawal_in_a_file_forgets_and_tells_as_well,
     sta_05_a_withdrawal_is_passed_on_to_every_recipient_and_to_the_source,
 );
 
@@ -90,4 +91,26 @@ async fn sta_05_a_withdrawal_is_passed_on_to_every_recipient_and_to_the_source(b
     // What is written down goes with the person.
     gateway.officer().await.erases(&anna).await;
     assert_eq!(gateway.database().number("SELECT count(*) FROM recipient_notice").await, 0);
+}
+
+async fn sta_04_and_05_a_withdrawal_in_a_file_forgets_and_tells_as_well(backend: Backend) {
+    let gateway = TestGateway::start(backend).await;
+    let (anna, shop) = (gateway.person("anna"), gateway.shop().await);
+    anna.gives(&["profiling_segmentation", "share_third_party"]).await;
+    shop.sends(&[Line::of(&anna, facts()).of_region("DE")]).await;
+    let at = gateway.later();
+    let file = format!("email,captured_at,purpose:share_third_party\n{},{at},withdrawn\n", anna.email);
+    let applied = gateway.importer().await.imports("", file).await;
+    assert_eq!(applied["applied"]["changed"], 1);
+    let copy = gateway.officer().await.copy(&anna).await;
+    let notices = copy["withdrawal_notices"].as_array().unwrap();
+    let told: Vec<_> = notices.iter().map(|notice| &notice["name"]).collect();
+    assert_eq!(told, ["adnetwork", "checkout"]);
+    // The topic is still held for the groups.
+    assert_eq!(stored(&gateway, &anna).await, ["email", "interest_topic", "region", "visits_30d"]);
+    let at = gateway.later();
+    let file = format!("email,captured_at,purpose:profiling_segmentation\n{},{at},withdrawn\n", anna.email);
+    gateway.importer().await.imports("", file).await;
+    assert_eq!(stored(&gateway, &anna).await, ["email", "region"]);
+    gateway.expect_sound_ledger().await;
 }

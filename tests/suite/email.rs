@@ -1,9 +1,10 @@
 //! Marketing by email (rows EML of the law), as far as it is decided by who is told what: a sender that asks the gateway
 //! before it sends.
 
+use kernel::clock::Clock as _;
 use serde_json::json;
 
-use crate::harness::{Backend, Line, TestGateway};
+use crate::harness::{Backend, Line, Person, TestGateway};
 
 on_both!(
     eml_07_consent_to_emails_is_none_to_watching_who_opens_them,
@@ -13,6 +14,8 @@ on_both!(
     eml_15_and_sta_42_an_unsubscribed_address_goes_to_nobody,
     sta_05_a_withdrawal_holds_for_every_controller_of_the_notice,
     sta_21_an_opt_out_holds_from_the_next_page_on_and_those_who_got_the_data_are_known,
+    sta_21_who_bought_between_an_opt_out_and_its_arrival_is_put_down_to_be_told,
+    sta_21_an_imported_opt_out_tells_who_bought_since,
     sta_44_and_41_a_browser_with_the_signal_is_not_sold_and_gets_its_newsletter,
 );
 
@@ -140,6 +143,51 @@ async fn sta_21_an_opt_out_holds_from_the_next_page_on_and_those_who_got_the_dat
     let disclosures = officer.copy(&carla).await["disclosures"].clone();
     let told = disclosures.as_array().unwrap().iter().find(|told| told["purpose"] == "share_third_party").unwrap();
     assert_eq!((&told["recipient"], &told["times"]), (&json!("adnetwork"), &json!(1)));
+    assert_eq!(officer.copy(&carla).await["withdrawal_notices"], json!([]));
+}
+
+async fn sta_21_who_bought_between_an_opt_out_and_its_arrival_is_put_down_to_be_told(backend: Backend) {
+    let gateway = TestGateway::start(backend).await;
+    let (carla, shop) = (gateway.person("carla").of_region(Some("US-CA")), gateway.shop().await);
+    let line = json!({ "interest_topic": "books", "birth_date": "1990-05-05" });
+    shop.sends(&[Line::of(&carla, line).of_region("US-CA")]).await;
+    let (adnetwork, segmentation) = (gateway.adnetwork().await, gateway.segmentation().await);
+    let (officer, opted_out) = (gateway.officer().await, gateway.clock().now());
+    gateway.clock().advance_ms(300_000);
+    assert_eq!((adnetwork.knows().await.len(), segmentation.knows().await.len()), (1, 1));
+    gateway.clock().advance_ms(300_000);
+    // The call centre wrote it down ten minutes ago.
+    let late = json!({
+        "subject": { "email": carla.email }, "statement": "opt_out_sale_share", "captured_at": opted_out.to_string(),
+    });
+    shop.client.post("/v1/statements", &late).await.expect(201);
+    let notices = officer.copy(&carla).await["withdrawal_notices"].clone();
+    let notices = notices.as_array().unwrap();
+    let told: Vec<_> = notices.iter().map(|notice| [&notice["name"], &notice["purpose"]]).collect();
+    assert_eq!(told, [[&json!("adnetwork"), &json!("share_third_party")]]);
+    assert_eq!(adnetwork.pulls_on_record().await, (0, [("opted_out", 1)].into()));
+}
+
+async fn sta_21_an_imported_opt_out_tells_who_bought_since(backend: Backend) {
+    let gateway = TestGateway::start(backend).await;
+    let (carla, dora) = (gateway.person("carla"), gateway.person("dora"));
+    let line = json!({ "interest_topic": "books", "birth_date": "1990-05-05" });
+    let lines = [Line::of(&carla, line.clone()).of_region("US-CA"), Line::of(&dora, line).of_region("US-CA")];
+    gateway.shop().await.sends(&lines).await;
+    let opted_out = gateway.clock().now();
+    gateway.clock().advance_ms(300_000);
+    assert_eq!(gateway.adnetwork().await.knows().await.len(), 2);
+    gateway.clock().advance_ms(300_000);
+    let now = gateway.clock().now();
+    let header = "email,region,captured_at,opted_out_of_sale";
+    let row = |person: &Person<'_>, at| format!("{},US-CA,{at},yes\n", person.email);
+    let file = format!("{header}\n{}{}", row(&carla, opted_out), row(&dora, now));
+    let applied = gateway.importer().await.imports("", file).await;
+    assert_eq!(applied["applied"]["changed"], 2);
+    let officer = gateway.officer().await;
+    let told =
+        async |person: &Person<'_>| officer.copy(person).await["withdrawal_notices"].as_array().unwrap().len();
+    assert_eq!((told(&carla).await, told(&dora).await), (1, 0));
 }
 
 async fn sta_44_and_41_a_browser_with_the_signal_is_not_sold_and_gets_its_newsletter(backend: Backend) {

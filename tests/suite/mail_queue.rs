@@ -2,7 +2,10 @@
 //! looks at the metrics sees what waits.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+use consentry::config::{MailSettings, MailTls};
+use consentry::smtp::Smtp;
 use kernel::policy::ValidPolicy;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -16,6 +19,8 @@ on_both!(
     a_mail_server_that_is_down_loses_nothing,
     a_mail_that_was_taken_and_not_acknowledged_comes_again_under_the_same_id,
     a_refusal_for_now_is_tried_again_and_one_for_good_is_kept_and_shown,
+    mail_goes_over_an_encrypted_connection_to_a_server_that_proves_itself,
+    nothing_is_said_in_the_clear_nor_to_a_server_that_nobody_vouches_for,
     a_process_that_dies_over_a_mail_leaves_it_to_another,
     what_cannot_be_sent_in_time_is_marked_and_not_tried_for_ever,
     without_a_mail_server_posts_wait_and_it_is_said,
@@ -129,6 +134,53 @@ async fn a_refusal_for_now_is_tried_again_and_one_for_good_is_kept_and_shown(bac
     assert_eq!((server.taken().len(), gateway.metric("consentry_mail_failed").await), (2, 0));
     // The server's words quoted the address; the log does not.
     assert!(log::kept().contains("the mail server refused it for good") && !log::kept().contains("not here"));
+}
+
+async fn mail_goes_over_an_encrypted_connection_to_a_server_that_proves_itself(backend: Backend) {
+    for tls in [MailTls::Starttls, MailTls::Tls] {
+        let (gateway, server) = (TestGateway::start(backend).await, MailServer::start_encrypted(tls).await);
+        server.serves(gateway.gateway());
+        let anna = gateway.person("anna");
+        asks(&anna).await;
+        gateway.deliver().await;
+        let [mail] = &server.taken()[..] else { panic!("{tls:?}") };
+        assert_eq!(mail.to, std::slice::from_ref(&anna.email));
+        gateway.send(gateway.request("POST", &mail.confirmation())).await.expect(200);
+        assert!(gateway.mailer().await.may_know(&anna).await);
+    }
+}
+
+async fn nothing_is_said_in_the_clear_nor_to_a_server_that_nobody_vouches_for(backend: Backend) {
+    let server = MailServer::start_encrypted(MailTls::Starttls).await;
+    let expect_deferred = async |settings: &MailSettings| {
+        let gateway = TestGateway::start(backend).await;
+        gateway.gateway().deliver_by(Arc::new(Smtp::of(settings).unwrap().unwrap()));
+        asks(&gateway.person("anna")).await;
+        gateway.deliver().await;
+        let figures = gateway.gateway().figures();
+        assert_eq!((figures.letters_sent, figures.letters_deferred, figures.letters_failed), (0, 1, 0));
+        assert!(server.taken().is_empty());
+        gateway
+    };
+    // It is signed by an authority that nobody named.
+    expect_deferred(&MailSettings { ca_file: String::new(), ..server.settings() }).await;
+    // Its certificate is for another name.
+    expect_deferred(&MailSettings { host: "localhost".to_owned(), ..server.settings() }).await;
+    // The password is wrong: somebody will set it right.
+    let password = serde_json::from_value("another".into()).unwrap();
+    expect_deferred(&MailSettings { password, ..server.settings() }).await;
+    // Somebody between the two took the offer to encrypt away.
+    server.behaves(Manner::OffersNoEncryption);
+    let gateway = expect_deferred(&server.settings()).await;
+    server.behaves(Manner::Takes);
+    gateway.clock().advance_ms(HOUR_MS);
+    gateway.deliver().await;
+    assert_eq!(server.taken().len(), 1);
+    // A file that vouches for nobody is found before anything is sent.
+    let empty = tempfile::NamedTempFile::new().unwrap();
+    let ca_file = empty.path().to_str().unwrap().to_owned();
+    let error = Smtp::of(&MailSettings { ca_file, ..server.settings() }).unwrap_err().to_string();
+    assert!(error.starts_with("mail.ca_file") && error.contains("holds no certificate"), "{error}");
 }
 
 async fn a_process_that_dies_over_a_mail_leaves_it_to_another(backend: Backend) {

@@ -107,7 +107,7 @@ async fn res_05_who_received_data_is_told_and_nobody_else(backend: Backend) {
         notices.iter().map(|notice| (part(notice, "purpose"), part(notice, "name"))).collect::<Vec<_>>()
     };
     let engine = ("profiling_segmentation".to_owned(), "segmentation".to_owned());
-    assert_eq!(told().await, [engine.clone()]);
+    assert_eq!(told().await, std::slice::from_ref(&engine));
     assert!(officer.copy(&berta).await["withdrawal_notices"].as_array().unwrap().is_empty());
     // They are told of the end as well.
     officer.lifts(&anna).await.expect(201);

@@ -266,8 +266,8 @@ async fn sta_27_the_signal_outweighs_an_earlier_opt_in_and_a_later_one_that_was_
 fn with_programme() -> kernel::policy::document::PolicySources {
     let programme = "[[purpose]]\nid = \"loyalty_programme\"\ntitle = \"Partner offers of the loyalty programme\"\n\
         validity = \"P12M\"\nreask_after = \"P12M\"\nsale_or_share = true\ndirect_marketing = true\n\
-        fideslang = \"third_party_sharing\"\ndpv = \"SellDataToThirdParties\"\nbases = [\"consent\"]\n\
-        [purpose.mode]\nEU_GDPR = \"opt_in\"\nUK_GDPR = \"opt_in\"\nUS_CA = \"opt_out\"\nUS_OTHER = \"opt_out\"\n\
+        fideslang = \"third_party_sharing\"\ndpv = \"SellDataToThirdParties\"\nbases = [\"consent\"]\nrisk_assessment_ref = \"RA-3\"\n\
+        risk_assessment_review = 2028-12-31\n[purpose.mode]\nEU_GDPR = \"opt_in\"\nUK_GDPR = \"opt_in\"\nUS_CA = \"opt_out\"\nUS_OTHER = \"opt_out\"\n\
         CA_CASL = \"opt_in\"\nUNKNOWN = \"opt_in\"\n\n[[purpose]]\nid = \"sensitive_segmentation\"";
     policy_with(&[
         ("purposes.toml", "[[purpose]]\nid = \"sensitive_segmentation\"", programme),

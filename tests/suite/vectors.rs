@@ -373,7 +373,8 @@ async fn v32_below_16_only_the_own_opt_in_counts(backend: Backend) {
     perform(&gateway, &person, &Born("2011-01-31")).await;
     expect(&gateway, &[("adnetwork", SHARE, Some("minor"))]).await;
     let word = json!({ "purpose": SHARE, "method": "signed_form" });
-    reports(&person, "parent_authorised", word).await.expect(201);
+    // From 13 on the parent's word is none any more (CCPA 1798.120(c)).
+    reports(&person, "parent_authorised", word).await.expect_problem(403, "parental_authority_ended");
     expect(&gateway, &[("adnetwork", SHARE, Some("minor"))]).await;
     let first = person.opts_in(SHARE, None, false).await.expect(201).json();
     expect(&gateway, &[("adnetwork", SHARE, Some("minor"))]).await;

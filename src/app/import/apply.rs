@@ -50,9 +50,11 @@ impl Gateway {
 
     async fn apply_whole_import(&self, id: ImportId) -> Result<(), AppError> {
         loop {
+            let policy = self.policy();
             let apply = ApplyImport {
                 import: id,
-                policy: self.policy().version(),
+                policy: policy.version(),
+                rules: Arc::clone(&policy),
                 most: CHUNK,
                 keyring: Arc::clone(&self.inner.keyring),
                 entropy: Arc::clone(&self.inner.entropy),

@@ -162,7 +162,8 @@ impl PromptQuestion<'_> {
             Refusal::Minor => Some(PromptReason::Minor),
             Refusal::Restricted => Some(PromptReason::Restricted),
             Refusal::Objected => Some(PromptReason::Objected),
-            Refusal::Forbidden => Some(PromptReason::Forbidden),
+            // That yes had everything a yes can have: what is too sensitive even then, no consent permits.
+            Refusal::Forbidden | Refusal::Sensitive => Some(PromptReason::Forbidden),
             // What else is lacking is not for the person to be told by not being asked.
             _ => None,
         }
@@ -191,14 +192,19 @@ impl PromptQuestion<'_> {
             product_family: None,
         };
         let purpose = Some(self.purpose.id.clone());
-        let step = |kind| ConsentEvent { conflict_notice: true, ..ConsentEvent::new(kind, None, at, at) };
+        let step = |kind, of| ConsentEvent { conflict_notice: true, ..ConsentEvent::new(kind, of, at, at) };
+        let is_limited = Standing::fold(self.subject, self.events).limited_for(&self.purpose.id).is_some();
         let mut events = self.events.to_vec();
         events.push(ConsentEvent {
             grant: Some(grant),
-            ..ConsentEvent::new(EventKind::GrantConfirmed, purpose, at, at)
+            ..ConsentEvent::new(EventKind::GrantConfirmed, purpose.clone(), at, at)
         });
         if self.purpose.sale_or_share {
-            events.extend([step(EventKind::OptInStep1), step(EventKind::OptInStep2)]);
+            events.extend([step(EventKind::OptInStep1, None), step(EventKind::OptInStep2, None)]);
+        }
+        if is_limited {
+            let of = || purpose.clone();
+            events.extend([step(EventKind::OptInStep1, of()), step(EventKind::OptInStep2, of())]);
         }
         events
     }

@@ -1,8 +1,8 @@
 //! What a no leaves to be done in the same unit: attributes without a ground are forgotten, and whoever relied on the
-//! consent, or collected it, is put down to be told.
+//! consent, or collected it, or bought in the meantime, is put down to be told.
 
 use kernel::attribute::AttributeName;
-use kernel::consent::ConsentEvent;
+use kernel::consent::{ConsentEvent, EventKind};
 use kernel::decision::{Concerned, concerned, unfounded};
 use kernel::id::{LedgerRef, ReceiptId};
 use kernel::ledger::LedgerEvent;
@@ -15,6 +15,7 @@ use kernel::time::Timestamp;
 
 use super::crowd::Crowd;
 use crate::error::StoreError;
+use crate::query::disclosure::disclosed_since;
 use crate::statement::sql;
 use crate::unit_of_work::Conn;
 
@@ -52,6 +53,24 @@ impl Crowd<'_> {
             purpose: purpose.clone(),
             concerned: Concerned::Recipient(recipient.clone()),
         }));
+    }
+
+    /// Puts down the third parties that got a person's data after an opt-out was made and before it arrived here
+    /// (11 CCR §7026(f)(3)). An opt-out that is made here leaves no time in between.
+    pub(super) async fn tell_buyers(
+        &mut self,
+        conn: &Conn<'_>,
+        (id, receipt): (SubjectId, ReceiptId),
+        buyers: impl FnOnce() -> Vec<(Purpose, RecipientId)>,
+        events: &[ConsentEvent],
+    ) -> Result<(), StoreError> {
+        let out = |event: &&ConsentEvent| matches!(event.kind, EventKind::OptOutSaleShare | EventKind::SignalGpc);
+        let since = events.iter().filter(out).map(|event| event.captured_at).min();
+        let Some(since) = since.filter(|since| *since < self.now()) else { return Ok(()) };
+        let disclosed = disclosed_since(conn.raw(), id, since).await?;
+        let told: Vec<_> = buyers().into_iter().filter(|buyer| disclosed.contains(buyer)).collect();
+        self.tell_recipients(id, receipt, &told);
+        Ok(())
     }
 
     /// Forgets what nothing permits to keep, after the events were folded and the attributes merged.

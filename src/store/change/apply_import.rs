@@ -7,17 +7,19 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
+use kernel::attribute::AttributeName;
 use kernel::entropy::Entropy;
 use kernel::id::{ImportId, LedgerRef, ReceiptId};
 use kernel::identifier::{IdentifierKind, SuppressionFingerprint};
 use kernel::import::{Held, ImportStatus, LeftOut, StagedRow, Suppression, Taken, Tally, Verdict, judge};
 use kernel::ledger::{LedgerEntry, LedgerEvent};
-use kernel::policy::PolicyVersion;
+use kernel::policy::{PolicyVersion, ValidPolicy};
 use kernel::seal::{ImportKey, Keyring};
 use kernel::source::SourceId;
 use kernel::subject::SubjectId;
 use kernel::time::{Months, Timestamp};
 
+use super::aftermath::forgotten;
 use super::crowd::{Crowd, rows_by_keys};
 use super::erase_subject::REASON as ERASURE;
 use super::{Change, Identified, sealed};
@@ -33,6 +35,8 @@ pub struct ApplyImport {
     pub import: ImportId,
     /// The policy in force: an import is begun only under the one that its rows were checked against.
     pub policy: PolicyVersion,
+    /// The policy by which attributes lose their ground and others are told of it.
+    pub rules: Arc<ValidPolicy>,
     /// How many rows at the most.
     pub most: u32,
     /// The keys in use.
@@ -74,6 +78,7 @@ pub struct AppliedImport {
     /// Whether they were the last ones.
     pub is_last: bool,
     digest: [u8; 32],
+    forgotten: Vec<(LedgerRef, Vec<AttributeName>)>,
 }
 
 impl sealed::Sealed for ApplyImport {}
@@ -103,7 +108,13 @@ impl Change for ApplyImport {
         self.remember(conn, &import, (line, is_last), &done.tally).await?;
         self.inform(conn, &import, &done.told).await?;
         let digest = self.keyring.import_digest(self.import, &done.effects);
-        Ok(ImportStep::Applied(AppliedImport { line, tally: done.tally, is_last, digest }))
+        Ok(ImportStep::Applied(AppliedImport {
+            line,
+            tally: done.tally,
+            is_last,
+            digest,
+            forgotten: done.forgotten,
+        }))
     }
 
     fn entries(&self, output: &ImportStep) -> Entries {
@@ -116,7 +127,9 @@ impl Change for ApplyImport {
             left_out: applied.tally.left_out.iter().map(|(reason, count)| (reason.code(), *count)).collect(),
             digest: applied.digest,
         };
-        Entries::one(LedgerEntry { at: self.at, event })
+        let lost = applied.forgotten.iter().filter_map(|(subject, names)| forgotten(*subject, names));
+        let all = [event].into_iter().chain(lost);
+        Entries::each(all.map(|event| LedgerEntry { at: self.at, event }), Unchanged::AlreadyDone)
     }
 }
 
@@ -128,6 +141,8 @@ struct Done {
     told: BTreeSet<(SubjectId, SourceId)>,
     /// Whose and what, in the words of the ledger.
     effects: Vec<u8>,
+    /// The attributes that lost their ground.
+    forgotten: Vec<(LedgerRef, Vec<AttributeName>)>,
 }
 
 impl ApplyImport {
@@ -211,7 +226,9 @@ impl ApplyImport {
                     continue;
                 }
             };
-            self.enter(&mut crowd, import, (subject, row), &taken, &mut done)?;
+            let receipt = ReceiptId::generate(&*self.entropy);
+            self.enter(&mut crowd, import, (subject, receipt, row), &taken, &mut done)?;
+            crowd.tell_buyers(conn, (subject, receipt), || self.rules.buyers(), &taken.events).await?;
         }
         crowd.unlink(conn, &unlink).await?;
         crowd.write(conn).await?;
@@ -223,15 +240,19 @@ impl ApplyImport {
         &self,
         crowd: &mut Crowd<'_>,
         import: &ImportRow,
-        (subject, row): (SubjectId, &StagedRow),
+        (subject, receipt, row): (SubjectId, ReceiptId, &StagedRow),
         taken: &Taken,
         done: &mut Done,
     ) -> Result<(), StoreError> {
-        let receipt = ReceiptId::generate(&*self.entropy);
         let source = row.partner.as_ref().unwrap_or(&import.source);
+        crowd.tell(subject, receipt, &self.rules, &taken.events);
         let events = crowd.fold(subject, receipt, &taken.events, None)?;
         crowd.merge(subject, &taken.attributes, row.captured_at, source)?;
+        let lost = crowd.forget(subject, &self.rules)?;
         let (ledger_ref, is_new) = crowd.reference(subject)?;
+        if !lost.is_empty() {
+            done.forgotten.push((ledger_ref, lost));
+        }
         let count = if is_new { &mut done.tally.created } else { &mut done.tally.changed };
         *count = count.saturating_add(1);
         if taken.tells && !import.informed {

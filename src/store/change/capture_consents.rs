@@ -193,6 +193,8 @@ impl Change for CaptureConsents {
                 Plan::Record(subject) if !crowd.has(subject) => Captured::NoSuchSubject,
                 Plan::Record(subject) => {
                     let recorded = record(&mut crowd, subject, capture)?;
+                    let told = (subject, capture.receipt);
+                    crowd.tell_buyers(conn, told, || capture.policy.buyers(), &capture.events).await?;
                     claims.extend(capture.idempotency.as_ref().map(|claim| (claim, subject)));
                     confirmations.extend(sealed_confirmation(&crowd, subject, capture)?);
                     Captured::Recorded(recorded)

@@ -1,7 +1,9 @@
 //! Who received a person's data, what, for what and when (GDPR Art. 15(1)(c)).
 
+use std::collections::BTreeSet;
+
 use kernel::attribute::AttributeName;
-use kernel::id::PullId;
+use kernel::id::{PullId, SubjectId};
 use kernel::policy::PolicyVersion;
 use kernel::purpose::Purpose;
 use kernel::recipient::RecipientId;
@@ -9,13 +11,14 @@ use kernel::time::Timestamp;
 use roaring::RoaringTreemap;
 use sea_orm::sea_query::ExprTrait as _;
 use sea_orm::{
-    ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
+    ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _,
+    QuerySelect as _,
 };
 
 use crate::Store;
 use crate::entity::disclosure::{Column, Entity, Model};
 use crate::error::{StoreError, from_db};
-use crate::statement::{exactly, name, names, signed, unsigned};
+use crate::statement::{exactly, name, names, signed, sql, unsigned};
 
 /// How many pages are looked through at a time.
 const BATCH: u64 = 256;
@@ -75,7 +78,7 @@ impl Store {
         let mut rows = Vec::new();
         let mut position = after;
         loop {
-            let batch = self.disclosures_over(ordinal, position).await?;
+            let batch = disclosures_over(self.db(), ordinal, position).await?;
             let is_last = (batch.len() as u64) < BATCH;
             for model in batch {
                 if rows.len() as u64 == u64::from(limit) {
@@ -94,35 +97,64 @@ impl Store {
             }
         }
     }
+}
 
-    /// The next disclosures whose range covers an ordinal. One person's look-ups are found by equality, the few wide
-    /// pages by their own index.
-    async fn disclosures_over(
-        &self,
-        ordinal: u64,
-        after: Option<DisclosurePosition>,
-    ) -> Result<Vec<Model>, StoreError> {
-        let ordinal = signed(ordinal)?;
-        let wide = Condition::all()
-            .add(Column::LastOrdinal.into_expr().gt(Column::FirstOrdinal.into_expr()))
-            .add(Column::FirstOrdinal.lt(ordinal))
-            .add(Column::LastOrdinal.gte(ordinal));
-        let mut query = Entity::find().filter(Condition::any().add(Column::FirstOrdinal.eq(ordinal)).add(wide));
-        if let Some(after) = after {
-            let (at, pull) = (after.at.as_millis(), after.pull.as_bytes().to_vec());
-            let same_pull = Column::Pull.eq(pull.clone()).and(Column::Page.lt(i64::from(after.page)));
-            let same_time = Column::At.eq(at).and(Column::Pull.lt(pull).or(same_pull));
-            query = query.filter(Column::At.lt(at).or(same_time));
+/// What of a person's data went to whom for what since a moment, read inside the unit that must know.
+pub(crate) async fn disclosed_since<C: ConnectionTrait>(
+    connection: &C,
+    subject: SubjectId,
+    since: Timestamp,
+) -> Result<BTreeSet<(Purpose, RecipientId)>, StoreError> {
+    let found = sql("SELECT ordinal FROM subject WHERE id = $1").with_bytes(subject.as_bytes());
+    let Some(row) = found.row(connection).await? else { return Ok(BTreeSet::new()) };
+    let ordinal = unsigned(row.get(0)?)?;
+    let (mut disclosed, mut position) = (BTreeSet::new(), None);
+    loop {
+        let batch = disclosures_over(connection, ordinal, position).await?;
+        let mut is_last = (batch.len() as u64) < BATCH;
+        for model in batch {
+            let bitmap = RoaringTreemap::deserialize_from(model.bitmap.as_slice());
+            let holds = bitmap.map_err(|_| StoreError::Tampered)?.contains(ordinal);
+            let row = read(model)?;
+            position = Some(DisclosurePosition { at: row.at, pull: row.pull, page: row.page });
+            is_last |= row.at < since;
+            if holds && row.at >= since {
+                disclosed.insert((row.purpose, row.recipient));
+            }
         }
-        query
-            .order_by_desc(Column::At)
-            .order_by_desc(Column::Pull)
-            .order_by_desc(Column::Page)
-            .limit(BATCH)
-            .all(self.db())
-            .await
-            .map_err(from_db)
+        if is_last {
+            return Ok(disclosed);
+        }
     }
+}
+
+/// The next disclosures whose range covers an ordinal. One person's look-ups are found by equality, the few wide
+/// pages by their own index.
+async fn disclosures_over<C: ConnectionTrait>(
+    connection: &C,
+    ordinal: u64,
+    after: Option<DisclosurePosition>,
+) -> Result<Vec<Model>, StoreError> {
+    let ordinal = signed(ordinal)?;
+    let wide = Condition::all()
+        .add(Column::LastOrdinal.into_expr().gt(Column::FirstOrdinal.into_expr()))
+        .add(Column::FirstOrdinal.lt(ordinal))
+        .add(Column::LastOrdinal.gte(ordinal));
+    let mut query = Entity::find().filter(Condition::any().add(Column::FirstOrdinal.eq(ordinal)).add(wide));
+    if let Some(after) = after {
+        let (at, pull) = (after.at.as_millis(), after.pull.as_bytes().to_vec());
+        let same_pull = Column::Pull.eq(pull.clone()).and(Column::Page.lt(i64::from(after.page)));
+        let same_time = Column::At.eq(at).and(Column::Pull.lt(pull).or(same_pull));
+        query = query.filter(Column::At.lt(at).or(same_time));
+    }
+    query
+        .order_by_desc(Column::At)
+        .order_by_desc(Column::Pull)
+        .order_by_desc(Column::Page)
+        .limit(BATCH)
+        .all(connection)
+        .await
+        .map_err(from_db)
 }
 
 fn read(model: Model) -> Result<DisclosureRow, StoreError> {

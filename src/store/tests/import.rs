@@ -67,6 +67,7 @@ async fn step(db: &TestStore, import: ImportId, most: u32) -> ImportStep {
     let apply = ApplyImport {
         import,
         policy: POLICY,
+        rules: crate::harness::policy(),
         most,
         keyring: db.keyring.clone(),
         entropy: db.entropy.clone(),
@@ -94,7 +95,7 @@ on_both! {
         let other = db.another().await;
         let mut unit = other.store.begin().await.unwrap();
         let apply = ApplyImport {
-            import, policy: POLICY, most: 2, keyring: db.keyring.clone(), entropy: db.entropy.clone(), at: NOW,
+            import, policy: POLICY, rules: crate::harness::policy(), most: 2, keyring: db.keyring.clone(), entropy: db.entropy.clone(), at: NOW,
         };
         unit.perform(&apply).await.unwrap();
         drop(unit);
@@ -173,7 +174,7 @@ on_both! {
     async fn an_import_is_begun_in_time_and_under_its_own_policy(db) {
         let import = previewed(&db, 1).await;
         let apply = |policy, at| ApplyImport {
-            import, policy, most: 10, keyring: db.keyring.clone(), entropy: db.entropy.clone(), at,
+            import, policy, rules: crate::harness::policy(), most: 10, keyring: db.keyring.clone(), entropy: db.entropy.clone(), at,
         };
         let other = db.store.perform(&apply(PolicyVersion::from_bytes([8; 32]), NOW)).await.unwrap().0;
         assert_eq!(other, ImportStep::PolicyChanged);
