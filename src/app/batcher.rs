@@ -96,8 +96,10 @@ mod tests {
 
     use super::*;
 
+    type Noted = Arc<Mutex<Vec<Vec<u32>>>>;
+
     /// A batcher of numbers whose batches are noted, and end only when they are let go.
-    fn held(size: BatchSize) -> (Batcher<u32, u32>, Arc<Mutex<Vec<Vec<u32>>>>, Arc<Semaphore>) {
+    fn held(size: BatchSize) -> (Batcher<u32, u32>, Noted, Arc<Semaphore>) {
         let (begun, go) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Semaphore::new(0)));
         let (noted, gate) = (Arc::clone(&begun), Arc::clone(&go));
         let batcher = Batcher::start(&Handle::current(), size, move |items: Vec<u32>| {

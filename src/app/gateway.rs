@@ -149,8 +149,8 @@ pub(crate) struct Inner {
 /// Captures: on PostgreSQL the commit of one batch overlaps the statements of another. SQLite has one writer, and the
 /// store queues for it.
 const CAPTURES: BatchSize = BatchSize { at_once: 2, worthwhile: 10, most: 64 };
-/// Look-ups and their records.
-const LOOKUPS: BatchSize = BatchSize { at_once: 2, worthwhile: 8, most: 64 };
+/// Look-ups: a batch reads, decides and records, and waits for its commit while others do.
+const LOOKUPS: BatchSize = BatchSize { at_once: 3, worthwhile: 6, most: 64 };
 
 impl Gateway {
     /// Connects, brings the schema and the policy up to date and starts the writers.
@@ -331,12 +331,7 @@ fn lookup_answerers(
     clock: &Arc<dyn Clock>,
 ) -> Batcher<Lookup, LookedUp> {
     let (store, keyring, clock) = (store.clone(), Arc::clone(keyring), Arc::clone(clock));
-    let size = std::env::var("LK").ok().map_or(LOOKUPS, |text| {
-        let mut parts = text.split(',').map(|part| part.parse().unwrap_or(1));
-        let mut next = || parts.next().unwrap_or(1);
-        BatchSize { at_once: next(), worthwhile: next(), most: next() }
-    });
-    Batcher::start(runtime, size, move |asked| {
+    Batcher::start(runtime, LOOKUPS, move |asked| {
         let (store, keyring, clock) = (store.clone(), Arc::clone(&keyring), Arc::clone(&clock));
         async move { crate::profile::look_up(&store, &keyring, &*clock, asked).await }
     })

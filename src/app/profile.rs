@@ -18,8 +18,8 @@ use kernel::ledger::{AttemptRefusal, RefusedAttempt};
 use kernel::policy::{PolicyVersion, RecipientRule};
 use kernel::purpose::Purpose;
 use kernel::recipient::{RecipientId, RecipientRole};
-use store::{Store, StoreError};
 use store::change::RecordDisclosures;
+use store::{Store, StoreError};
 
 use crate::consent::escape;
 use crate::error::{AppError, Code, Fault};

@@ -264,7 +264,8 @@ mod tests {
         let sealed = key.seal_act(&events, None).unwrap();
         assert_eq!(key.open_act(4, &sealed).unwrap(), (events.to_vec(), None));
         assert_eq!(key.open_act(5, &sealed), Err(OpenError));
-        let gap = key.seal_act(&[event(4, EventKind::GrantConfirmed), event(6, EventKind::Refused)], None).unwrap();
+        let gap =
+            key.seal_act(&[event(4, EventKind::GrantConfirmed), event(6, EventKind::Refused)], None).unwrap();
         assert_eq!(key.open_act(4, &gap), Err(OpenError));
         assert!(key.seal_act(&[], None).is_err());
         assert_eq!(SubjectKey::new(SubjectId::from_bytes([3; 16]), &[2; 32]).open_act(4, &sealed), Err(OpenError));

@@ -435,12 +435,8 @@ impl CaptureConsents {
     ) -> bool {
         let since =
             (!erased.is_empty()).then(|| self.marks(who).filter_map(|mark| erased.get(&mark)).max()).flatten();
-        let acted = capture
-            .events
-            .iter()
-            .filter(|event| !event.kind.is_fact())
-            .map(|event| event.captured_at)
-            .max();
+        let acted =
+            capture.events.iter().filter(|event| !event.kind.is_fact()).map(|event| event.captured_at).max();
         since.is_some_and(|since| acted.is_none_or(|acted| acted <= *since))
     }
 
