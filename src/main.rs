@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use mimalloc::MiMalloc;
 
 /// A capture makes hundreds of small allocations on one thread and frees them on another: the system's allocator took
-/// a sixth of its time.
+/// a sixth of its time. Huge pages are left out: they double what an idle gateway holds.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

@@ -125,7 +125,7 @@ impl Gateway {
         campaign.check(rule, controller).map_err(AppError::Invalid)?;
 
         let (reached, refused) = self.reach(&policy, &ready, &keys, rule.direct_marketing).await?;
-        let pull = PullId::generate(&*self.inner.entropy);
+        let pull = PullId::at(self.now(), &*self.inner.entropy);
         let now = self.now();
         let disclosure = {
             let mut page = Gathering::new(&policy, &self.inner.keyring, ready.inner(), (pull, 0), now);
@@ -160,7 +160,7 @@ impl Gateway {
         is_marketing: bool,
     ) -> Result<(Vec<Reached>, Vec<Refusal>), AppError> {
         let subjects = self.subjects_of(ready, keys).await?;
-        let rows = self.inner.rows.submit(subjects.keys().copied().collect()).await?;
+        let rows = self.inner.store.rows_by_ids(&subjects.keys().copied().collect::<Vec<_>>()).await?;
         let now = self.now();
         let mut refused = vec![Refusal::NotFound; keys.len().saturating_sub(rows.len())];
         let mut reached = Vec::with_capacity(rows.len());

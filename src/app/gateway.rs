@@ -4,7 +4,6 @@ use std::sync::{Arc, OnceLock, RwLock};
 
 use kernel::authn::{HashCost, SecretHash, TokenRing};
 use kernel::clock::Clock;
-use kernel::disclosure::DisclosureRecord;
 use kernel::entropy::Entropy;
 use kernel::ledger::note::NoteSigner;
 use kernel::policy::ValidPolicy;
@@ -12,10 +11,9 @@ use kernel::policy::document::{PolicyFault, PolicySources};
 use kernel::receipt::ReceiptSigner;
 use kernel::regime::Regime;
 use kernel::seal::Keyring;
-use kernel::subject::SubjectId;
 use kernel::time::Timestamp;
 use store::change::{ApplyPolicy, Capture, Captured, OnceClaim};
-use store::query::{StoredNotice, SubjectRow};
+use store::query::StoredNotice;
 use store::{Store, StoreError, StoreSettings};
 use thiserror::Error;
 use tokio::runtime::Handle;
@@ -29,6 +27,7 @@ use crate::error::AppError;
 use crate::figures::{Counters, Figures};
 use crate::ledger::Witnessing;
 use crate::mail::Post;
+use crate::profile::{LookedUp, Lookup, ReadyAsks};
 
 /// What the gateway needs to know of its surroundings.
 #[derive(Debug, Clone)]
@@ -134,9 +133,9 @@ pub(crate) struct Inner {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) runtime: Handle,
     pub(crate) captures: Batcher<Capture, Captured>,
-    pub(crate) disclosures: Batcher<DisclosureRecord, ()>,
-    /// Look-ups that wait at the same time share a round trip.
-    pub(crate) rows: Batcher<Vec<SubjectId>, Vec<SubjectRow>>,
+    /// Look-ups that wait at the same time share their round trips.
+    pub(crate) lookups: Batcher<Lookup, LookedUp>,
+    pub(crate) asks: ReadyAsks,
     /// How far rights were taken away: read before what is remembered of them is relied on.
     pub(crate) revisions: Batcher<(), u64>,
     /// What may be used once.
@@ -161,8 +160,8 @@ pub(crate) struct Inner {
 /// Captures: on PostgreSQL the commit of one batch overlaps the statements of another. SQLite has one writer, and the
 /// store queues for it.
 const CAPTURES: BatchSize = BatchSize { at_once: 2, worthwhile: 10, most: 64 };
-/// Look-ups and their records.
-const LOOKUPS: BatchSize = BatchSize { at_once: 2, worthwhile: 8, most: 64 };
+/// Look-ups: a batch reads, decides and records, and waits for its commit while others do.
+const LOOKUPS: BatchSize = BatchSize { at_once: 3, worthwhile: 6, most: 64 };
 
 impl Gateway {
     /// Connects, brings the schema and the policy up to date and starts the writers.
@@ -197,8 +196,8 @@ impl Gateway {
         let receipt_signer = ReceiptSigner::from_seed(*keyring.receipt_seed()).map_err(|error| signing(&error))?;
         let inner = Inner {
             captures: capture_writers(&runtime, &store, &keyring, &clock, &entropy),
-            disclosures: disclosure_writers(&runtime, &store),
-            rows: row_readers(&runtime, &store),
+            asks: ReadyAsks::default(),
+            lookups: lookup_answerers(&runtime, &store, &keyring, &clock),
             revisions: revision_readers(&runtime, &store),
             once: once_writers(&runtime, &store),
             dummy_hash: SecretHash::dummy(settings.hash_cost),
@@ -341,18 +340,15 @@ fn capture_writers(
     })
 }
 
-fn row_readers(runtime: &Handle, store: &Store) -> Batcher<Vec<SubjectId>, Vec<SubjectRow>> {
-    let store = store.clone();
-    Batcher::start(runtime, LOOKUPS, move |asked: Vec<Vec<SubjectId>>| {
-        let store = store.clone();
-        async move { crate::profile::read_rows(&store, asked).await }
-    })
-}
-
-fn disclosure_writers(runtime: &Handle, store: &Store) -> Batcher<DisclosureRecord, ()> {
-    let store = store.clone();
-    Batcher::start(runtime, LOOKUPS, move |disclosures: Vec<DisclosureRecord>| {
-        let store = store.clone();
-        async move { crate::profile::write_disclosures(&store, disclosures).await }
+fn lookup_answerers(
+    runtime: &Handle,
+    store: &Store,
+    keyring: &Arc<Keyring>,
+    clock: &Arc<dyn Clock>,
+) -> Batcher<Lookup, LookedUp> {
+    let (store, keyring, clock) = (store.clone(), Arc::clone(keyring), Arc::clone(clock));
+    Batcher::start(runtime, LOOKUPS, move |asked| {
+        let (store, keyring, clock) = (store.clone(), Arc::clone(&keyring), Arc::clone(&clock));
+        async move { crate::profile::look_up(&store, &keyring, &*clock, asked).await }
     })
 }

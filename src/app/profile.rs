@@ -3,22 +3,24 @@
 mod lookup;
 mod pull;
 
-pub(crate) use lookup::read_rows;
+pub(crate) use lookup::{LookedUp, Lookup, look_up};
 pub use lookup::{LookupKeys, MAX_LOOKUP};
 pub use pull::{Pull, PulledPage};
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use kernel::attribute::{AttributeName, ServedForm};
 use kernel::authz::{Authorized, ClientActor, ReadProfiles};
 use kernel::decision::{Ask, MAX_ASKED};
-use kernel::disclosure::{DisclosureLog, DisclosureRecord};
+use kernel::disclosure::{DisclosureJournal, DisclosureRecord};
 use kernel::ledger::{AttemptRefusal, RefusedAttempt};
 use kernel::policy::{PolicyVersion, RecipientRule};
 use kernel::purpose::Purpose;
 use kernel::recipient::{RecipientId, RecipientRole};
-use store::Store;
 use store::change::RecordDisclosures;
+use store::{Store, StoreError};
 
-use crate::batcher::Batcher;
 use crate::consent::escape;
 use crate::error::{AppError, Code, Fault};
 use crate::gateway::Gateway;
@@ -38,7 +40,7 @@ pub struct ReadyAsk {
     ask: Ask,
     role: RecipientRole,
     epochs: (u16, Option<u16>),
-    columns: Vec<ColumnSpec>,
+    columns: Arc<[ColumnSpec]>,
 }
 
 /// A column of the answer.
@@ -63,6 +65,36 @@ pub enum ColumnKind {
     LabelList,
     /// A plain text, for senders.
     Text,
+}
+
+/// What an ask that may be answered depends on, beside the caller's token.
+#[derive(PartialEq, Eq, Hash)]
+struct AskKey {
+    policy: PolicyVersion,
+    recipient: RecipientId,
+    purpose: Purpose,
+    attributes: Vec<AttributeName>,
+}
+
+/// The most asks that are remembered.
+const MOST_ASKS: usize = 256;
+
+/// Asks that were resolved lately: a recipient asks the same again and again, and the answer is the policy's alone.
+#[derive(Default)]
+pub(crate) struct ReadyAsks(Mutex<HashMap<AskKey, ReadyAsk>>);
+
+impl ReadyAsks {
+    fn get(&self, key: &AskKey) -> Option<ReadyAsk> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    fn remember(&self, key: AskKey, ready: &ReadyAsk) {
+        let mut asks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if asks.len() >= MOST_ASKS {
+            asks.clear();
+        }
+        asks.insert(key, ready.clone());
+    }
 }
 
 impl ReadyAsk {
@@ -154,6 +186,15 @@ impl Gateway {
                 Fault::at("/purpose", Code::PurposeOutsideToken),
             ));
         }
+        let known = AskKey {
+            policy: policy.version(),
+            recipient: recipient.id.clone(),
+            purpose: ask.purpose.clone(),
+            attributes: ask.attributes.clone(),
+        };
+        if let Some(ready) = self.inner.asks.get(&known) {
+            return Ok(ready);
+        }
         let attributes = asked_attributes(&policy, recipient, ask.attributes, &ask.purpose).map_err(|fault| {
             match fault.code {
                 Code::AttributeOutsideContract => forbidden(AttemptRefusal::TamperedParameter, fault),
@@ -171,7 +212,9 @@ impl Gateway {
             })
             .collect();
         let epochs = (recipient.epoch, recipient.previous_epoch);
-        Ok(ReadyAsk { ask: resolved, role: recipient.role, epochs, columns })
+        let ready = ReadyAsk { ask: resolved, role: recipient.role, epochs, columns };
+        self.inner.asks.remember(known, &ready);
+        Ok(ready)
     }
 }
 
@@ -207,39 +250,33 @@ pub(crate) fn asked_attributes(
     Ok(asked)
 }
 
-/// Records disclosures together. A fault in one must not cost the others: then each is tried by itself. What was not
-/// recorded is not released.
-pub(crate) async fn write_disclosures(
-    store: &Store,
-    disclosures: Vec<DisclosureRecord>,
-) -> Vec<Result<(), AppError>> {
-    let change = RecordDisclosures { disclosures };
-    let count = change.disclosures.len();
-    let error = match store.perform(&change).await {
-        Ok(_) => return (0..count).map(|_| Ok(())).collect(),
-        Err(error) => error,
-    };
-    if count <= 1 || error.is_transient() {
-        tracing::warn!(error = %error, disclosures = count, "disclosures were not recorded");
-        let failed =
-            |_| Err(if error.is_transient() { AppError::Unavailable } else { AppError::internal(&error) });
-        return (0..count).map(failed).collect();
-    }
-    let mut results = Vec::with_capacity(count);
-    for disclosure in change.disclosures {
-        let recorded = store.perform(&RecordDisclosures { disclosures: vec![disclosure] }).await;
-        results.push(recorded.map(drop).map_err(AppError::from));
-    }
-    results
-}
+/// The journal of look-ups: many share a commit. A fault in one must not cost the others: then each is tried by itself.
+struct SharedJournal<'a>(&'a Store);
 
-/// The log that disclosures are recorded in before they are released: many look-ups share a commit.
-struct SharedLog<'a>(&'a Batcher<DisclosureRecord, ()>);
-
-impl DisclosureLog for SharedLog<'_> {
+impl DisclosureJournal for SharedJournal<'_> {
     type Error = AppError;
 
-    async fn record(&self, record: DisclosureRecord) -> Result<(), AppError> {
-        self.0.submit(record).await
+    async fn record_each(&self, records: Vec<DisclosureRecord>) -> Vec<Result<(), AppError>> {
+        let change = RecordDisclosures { disclosures: records };
+        let count = change.disclosures.len();
+        let error = match self.0.perform(&change).await {
+            Ok(_) => return (0..count).map(|_| Ok(())).collect(),
+            Err(error) => error,
+        };
+        if count <= 1 || error.is_transient() {
+            tracing::warn!(error = %error, disclosures = count, "disclosures were not recorded");
+            return (0..count).map(|_| Err(failed(&error))).collect();
+        }
+        let mut results = Vec::with_capacity(count);
+        for disclosure in change.disclosures {
+            let recorded = self.0.perform(&RecordDisclosures { disclosures: vec![disclosure] }).await;
+            results.push(recorded.map(drop).map_err(AppError::from));
+        }
+        results
     }
+}
+
+/// What each of those is told whom one fault of the store concerns.
+fn failed(error: &StoreError) -> AppError {
+    if error.is_transient() { AppError::Unavailable } else { AppError::internal(error) }
 }

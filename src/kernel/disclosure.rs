@@ -15,7 +15,7 @@ pub use batch::{Cell, Column, PermittedBatch, PermittedRow};
 pub use copy::{CopiedAttribute, PersonalCopy};
 pub use gather::Gathering;
 pub use reach::Reach;
-pub use record::{DisclosureLog, DisclosureRecord};
+pub use record::{DisclosureJournal, DisclosureLog, DisclosureRecord};
 
 /// A gathered page that nobody may see yet.
 #[must_use]
@@ -43,5 +43,17 @@ impl Disclosure {
     pub async fn release<L: DisclosureLog>(self, log: &L) -> Result<PermittedBatch, L::Error> {
         log.record(self.record).await?;
         Ok(self.batch)
+    }
+
+    /// Records several disclosures together, and only then hands the attributes of each over that was recorded. What
+    /// the journal does not tell of is not handed over.
+    pub async fn release_each<J: DisclosureJournal>(
+        disclosures: Vec<Self>,
+        journal: &J,
+    ) -> Vec<Result<PermittedBatch, J::Error>> {
+        let (records, batches): (Vec<_>, Vec<_>) =
+            disclosures.into_iter().map(|disclosure| (disclosure.record, disclosure.batch)).unzip();
+        let recorded = journal.record_each(records).await;
+        recorded.into_iter().zip(batches).map(|(recorded, batch)| recorded.map(|()| batch)).collect()
     }
 }

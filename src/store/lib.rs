@@ -12,6 +12,7 @@ pub mod change;
 mod connect;
 mod entity;
 mod error;
+mod hot;
 mod lease;
 pub mod ledger;
 pub mod query;
@@ -32,6 +33,7 @@ pub use error::{StoreError, Unexpected};
 pub use unit_of_work::{Committed, Transaction};
 
 use error::from_db;
+use hot::HotConnections;
 
 /// How often a connection that others kept from opening the store is tried again.
 const CONNECTS: u32 = 8;
@@ -61,6 +63,7 @@ struct Shared {
     strangers: AtomicBool,
     /// The size of the largest checkpoint that this process signed.
     signed: AtomicU64,
+    hot: HotConnections,
 }
 
 impl fmt::Debug for Store {
@@ -97,6 +100,7 @@ impl Store {
             writer: Arc::new(Semaphore::new(1)),
             strangers: AtomicBool::new(true),
             signed: AtomicU64::new(0),
+            hot: HotConnections::of(settings.max_connections),
         };
         let store = Self { shared: Arc::new(shared) };
         store.pending_migrations().await?;
@@ -119,6 +123,7 @@ impl Store {
 
     /// Closes all connections, of every clone.
     pub async fn close(self) {
+        self.shared.hot.clear();
         // A pool that does not close in order is closed by the end of the process.
         if self.db().close_by_ref().await.is_err() {
             tracing::debug!("the pool of connections did not close in order");
@@ -127,6 +132,11 @@ impl Store {
 
     pub(crate) fn db(&self) -> &DatabaseConnection {
         &self.shared.db
+    }
+
+    /// PostgreSQL's connections that are used over and over.
+    pub(crate) fn hot(&self) -> &HotConnections {
+        &self.shared.hot
     }
 
     pub(crate) fn base_cell(&self) -> &OnceCell<i64> {

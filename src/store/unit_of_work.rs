@@ -173,8 +173,10 @@ impl<'s> AtOnce<'s> {
 
     /// Runs it: durable when it returns.
     pub(crate) async fn finish(&self, statement: Query<'_, Postgres, PgArguments>) -> Result<(), StoreError> {
-        let pool = self.store.db().get_postgres_connection_pool();
-        statement.fetch_one(pool).await.map_err(|error| from_sqlx(&error))?;
+        let hot = self.store.hot();
+        let mut connection = hot.take(self.store.db().get_postgres_connection_pool()).await?;
+        statement.fetch_one(&mut *connection).await.map_err(|error| from_sqlx(&error))?;
+        hot.put_back(connection);
         Ok(())
     }
 }

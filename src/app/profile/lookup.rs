@@ -1,25 +1,30 @@
 //! Look-ups: a few named persons, by pseudonym, or by identifier for a sender.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use kernel::authz::{Authorized, ReadProfiles};
-use kernel::decision::Refusal;
-use kernel::disclosure::{Gathering, PermittedBatch};
+use kernel::clock::Clock;
+use kernel::decision::{Ask, Refusal};
+use kernel::disclosure::{Disclosure, Gathering, PermittedBatch};
 use kernel::id::PullId;
 use kernel::identifier::Identifier;
 use kernel::ledger::{AttemptRefusal, RefusedAttempt};
+use kernel::policy::ValidPolicy;
 use kernel::pseudonym::Pseudonym;
 use kernel::recipient::RecipientRole;
+use kernel::seal::Keyring;
 use kernel::subject::SubjectId;
 use store::Store;
-use store::query::SubjectRow;
 
-use super::{ReadyAsk, SharedLog};
+use super::{ReadyAsk, SharedJournal, failed};
 use crate::error::{AppError, Code, Fault};
 use crate::gateway::Gateway;
 
 /// The most persons one look-up names.
 pub const MAX_LOOKUP: usize = 500;
+/// The most persons of a look-up that is answered together with others: who asks for many keeps nobody waiting.
+const SHARED: usize = 16;
 
 /// Whom to look up. A row's `position` is the place in this list.
 #[derive(Debug, Clone)]
@@ -46,24 +51,67 @@ impl LookupKeys {
     }
 }
 
-/// Reads the rows of several look-ups in one round trip. A person whom two of them name is read once and given to
-/// both.
-pub(crate) async fn read_rows(
+/// A look-up that may be answered: what was asked, and of whom.
+pub(crate) struct Lookup {
+    policy: Arc<ValidPolicy>,
+    ask: Ask,
+    pull: PullId,
+    /// The subjects behind the keys, each with its first place in the list.
+    subjects: BTreeMap<SubjectId, u32>,
+    /// How many keys there were.
+    keys: usize,
+}
+
+/// What came of a look-up.
+pub(crate) struct LookedUp {
+    batch: PermittedBatch,
+    persons: u64,
+    refused: Vec<(Refusal, u64)>,
+}
+
+/// Answers several look-ups in two round trips: one reads all of their persons, one records what each of them
+/// discloses. A person whom two of them name is read once.
+pub(crate) async fn look_up(
     store: &Store,
-    asked: Vec<Vec<SubjectId>>,
-) -> Vec<Result<Vec<SubjectRow>, AppError>> {
-    let ids: BTreeSet<SubjectId> = asked.iter().flatten().copied().collect();
+    keyring: &Keyring,
+    clock: &dyn Clock,
+    asked: Vec<Lookup>,
+) -> Vec<Result<LookedUp, AppError>> {
+    let ids: BTreeSet<SubjectId> = asked.iter().flat_map(|lookup| lookup.subjects.keys()).copied().collect();
     let ids: Vec<SubjectId> = ids.into_iter().collect();
-    let rows = match store.rows_by_ids(&ids).await {
+    let mut rows = match store.rows_by_ids(&ids).await {
         Ok(rows) => rows,
-        Err(error) => {
-            let failed =
-                |_| Err(if error.is_transient() { AppError::Unavailable } else { AppError::internal(&error) });
-            return (0..asked.len()).map(failed).collect();
-        }
+        Err(error) => return asked.iter().map(|_| Err(failed(&error))).collect(),
     };
-    let rows: BTreeMap<SubjectId, SubjectRow> = rows.into_iter().map(|row| (row.id, row)).collect();
-    asked.iter().map(|ids| Ok(ids.iter().filter_map(|id| rows.get(id).cloned()).collect())).collect()
+    rows.sort_unstable_by_key(|row| row.id);
+    let row_of = |id: &SubjectId| rows.binary_search_by_key(id, |row| row.id).ok().and_then(|at| rows.get(at));
+    let now = clock.now();
+    let mut figures = Vec::with_capacity(asked.len());
+    let disclosures = asked
+        .iter()
+        .map(|lookup| {
+            let mut page = Gathering::new(&lookup.policy, keyring, &lookup.ask, (lookup.pull, 0), now);
+            let mut found = 0;
+            for (id, position) in &lookup.subjects {
+                if let Some(row) = row_of(id) {
+                    page.consider(&row.sealed(), *position);
+                    found += 1;
+                }
+            }
+            for _ in found..lookup.keys {
+                page.refuse(Refusal::NotFound);
+            }
+            let disclosure = page.finish();
+            figures.push((disclosure.record().subjects, disclosure.record().refused.clone()));
+            disclosure
+        })
+        .collect();
+    let released = Disclosure::release_each(disclosures, &SharedJournal(store)).await;
+    released
+        .into_iter()
+        .zip(figures)
+        .map(|(batch, (persons, refused))| Ok(LookedUp { batch: batch?, persons, refused }))
+        .collect()
 }
 
 impl Gateway {
@@ -89,25 +137,21 @@ impl Gateway {
             return Err(AppError::Forbidden(Fault::at(keys.pointer(), Code::IdentifierLookupNotAllowed)));
         }
         let inner = &self.inner;
-        let policy = self.policy();
-        let pull = PullId::generate(&*inner.entropy);
-        let subjects = self.subjects_of(ready, &keys).await?;
-        let ids: Vec<SubjectId> = subjects.keys().copied().collect();
-        let rows = inner.rows.submit(ids).await?;
-        let disclosure = {
-            let mut page = Gathering::new(&policy, &inner.keyring, &ready.ask, (pull, 0), self.now());
-            for row in &rows {
-                page.consider(&row.sealed(), subjects.get(&row.id).copied().unwrap_or_default());
-            }
-            for _ in rows.len()..keys.len() {
-                page.refuse(Refusal::NotFound);
-            }
-            page.finish()
+        let lookup = Lookup {
+            policy: self.policy(),
+            ask: ready.ask.clone(),
+            pull: PullId::at(self.now(), &*inner.entropy),
+            subjects: self.subjects_of(ready, &keys).await?,
+            keys: keys.len(),
         };
-        let (persons, refused) = (disclosure.record().subjects, disclosure.record().refused.clone());
-        let batch = disclosure.release(&SharedLog(&inner.disclosures)).await?;
-        inner.counters.disclosed(persons, &refused);
-        Ok(batch)
+        let looked_up = if lookup.keys <= SHARED {
+            inner.lookups.submit(lookup).await?
+        } else {
+            let alone = look_up(&inner.store, &inner.keyring, &*inner.clock, vec![lookup]).await.pop();
+            alone.ok_or(AppError::Unavailable)??
+        };
+        inner.counters.disclosed(looked_up.persons, &looked_up.refused);
+        Ok(looked_up.batch)
     }
 
     /// The subjects behind the keys, each with its first place in the list.

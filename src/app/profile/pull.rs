@@ -13,7 +13,7 @@ use kernel::pseudonym::VisitingOrder;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
-use super::{ReadyAsk, SharedLog};
+use super::ReadyAsk;
 use crate::error::{AppError, Code, Fault};
 use crate::gateway::Gateway;
 
@@ -106,7 +106,7 @@ impl Gateway {
         let ranges = u32::try_from(state.end.div_ceil(u64::from(state.range))).map_err(AppError::internal)?;
         let order = self.inner.keyring.visiting_order(state.order, ready.recipient(), ranges);
         let started = state.page;
-        let pull = PullId::generate(&*self.inner.entropy);
+        let pull = PullId::at(self.now(), &*self.inner.entropy);
         Ok(Pull { gateway: self.clone(), ready, caller, pull, state, order, started, ahead: VecDeque::new() })
     }
 
@@ -192,7 +192,7 @@ impl Pull {
             disclosure = gateway.gather(&self.ready, (self.pull, page), range).await?;
         }
         let (persons, refused) = (disclosure.record().subjects, disclosure.record().refused.clone());
-        let batch = disclosure.release(&SharedLog(&gateway.inner.disclosures)).await?;
+        let batch = disclosure.release(&gateway.inner.store).await?;
         gateway.inner.counters.disclosed(persons, &refused);
         self.state.page = page.saturating_add(1);
         let last = self.state.page >= self.order.count();

@@ -10,7 +10,7 @@ use crate::pseudonym::Pseudonym;
 use crate::purpose::Purpose;
 
 /// Permitted attributes of some persons: the only plaintext there is. Made by
-/// [`Disclosure::release`](super::Disclosure::release) alone.
+/// [`Disclosure::release`](super::Disclosure::release) and its twin for several alone.
 ///
 /// ```compile_fail
 /// let batch = consentry_kernel::disclosure::PermittedBatch { columns: Vec::new() };

@@ -51,3 +51,15 @@ pub trait DisclosureLog {
     /// When it is not durable.
     fn record(&self, record: DisclosureRecord) -> impl Future<Output = Result<(), Self::Error>> + Send;
 }
+
+/// Where several disclosures are recorded together, each as one of its own.
+pub trait DisclosureJournal {
+    /// Why recording failed.
+    type Error;
+
+    /// Makes records durable, with a ledger entry each, and tells for each whether it is, in their order.
+    fn record_each(
+        &self,
+        records: Vec<DisclosureRecord>,
+    ) -> impl Future<Output = Vec<Result<(), Self::Error>>> + Send;
+}
