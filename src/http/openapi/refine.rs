@@ -89,11 +89,9 @@ fn parameter(parameter: &mut Value) {
 fn response(status: &str, response: &mut Value) {
     let is_failure = status.starts_with(['4', '5']);
     let content = response.get_mut("content").and_then(Value::as_object_mut);
-    if let (true, Some(content)) = (is_failure, content) {
-        if content.contains_key("text/html") {
-            let problem = json!({"schema": {"$ref": "#/components/schemas/Problem"}});
-            content.entry("application/problem+json").or_insert(problem);
-        }
+    if let Some(content) = content.filter(|content| is_failure && content.contains_key("text/html")) {
+        let problem = json!({"schema": {"$ref": "#/components/schemas/Problem"}});
+        content.entry("application/problem+json").or_insert(problem);
     }
 }
 
