@@ -1,6 +1,8 @@
 //! The API document (OpenAPI 3.1). What every operation has in common, security and problems, is taken from the route
 //! table, so the document cannot say something else than the server does.
 
+mod refine;
+
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::{HttpResponse, web};
 use bytes::Bytes;
@@ -124,6 +126,7 @@ pub fn document() -> Value {
     for route in routes() {
         complete(&mut document, route);
     }
+    refine::schemas(&mut document);
     document
 }
 
@@ -162,6 +165,7 @@ fn complete(document: &mut Value, route: &Route) {
         for status in statuses {
             responses.entry(status.to_string()).or_insert_with(|| failure(status));
         }
+        refine::operation(route.path, operation);
     }
 }
 

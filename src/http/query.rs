@@ -7,6 +7,9 @@ use super::json::is_name;
 use super::problem::Problem;
 use super::urlencoded;
 
+/// The largest number of entries that may be asked for: 2^53 - 1, which every reader of JSON holds exactly (RFC 8259 §6).
+pub const MOST_COUNT: u64 = 9_007_199_254_740_991;
+
 /// The parameters of a request.
 #[derive(Debug)]
 pub struct Query(Vec<(String, String)>);
@@ -49,6 +52,17 @@ impl Query {
         self.get(name).map(|value| value.parse().map_err(|_| invalid())).transpose()
     }
 
+    /// A number of entries, or the place of one, if it is there.
+    ///
+    /// # Errors
+    /// 422 when it is no such number.
+    pub fn count(&self, name: &str) -> Result<Option<u64>, Problem> {
+        match self.parse::<u64>(name)? {
+            Some(count) if count > MOST_COUNT => Err(Problem::fault(format!("/{name}"), Code::InvalidField)),
+            count => Ok(count),
+        }
+    }
+
     /// How many to answer with at the most, from 1 to `most`.
     ///
     /// # Errors
@@ -76,6 +90,15 @@ mod tests {
         assert_eq!((query.get("purpose"), query.limit(100).unwrap()), (Some("email"), Some(10)));
         for bad in ["/?more=1", "/?limit=1&limit=1", "/?purpose=%00", "/?limit="] {
             assert_eq!(read(bad).unwrap_err().status(), 422, "{bad}");
+        }
+        assert_eq!(read("/?limit=9007199254740991").unwrap().count("limit").unwrap(), Some(MOST_COUNT));
+        for bad in [
+            "/?limit=9007199254740992",
+            "/?limit=9223372036854775808",
+            "/?limit=18446744073709551616",
+            "/?limit=-1",
+        ] {
+            assert_eq!(read(bad).unwrap().count("limit").unwrap_err().status(), 422, "{bad}");
         }
         for bad in ["/?limit=0", "/?limit=101", "/?limit=x", "/?limit=-1"] {
             assert!(read(bad).unwrap().limit(100).is_err(), "{bad}");

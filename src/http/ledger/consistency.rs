@@ -23,8 +23,8 @@ use crate::http::query::Query;
 )]
 pub async fn handler(gateway: web::Data<Gateway>, request: HttpRequest) -> Result<HttpResponse, Problem> {
     let query = Query::of(&request, &["old", "size"])?;
-    let old = query.parse("old")?.ok_or_else(|| Problem::fault("/old", Code::MissingField))?;
-    let size = query.parse("size")?;
+    let old = query.count("old")?.ok_or_else(|| Problem::fault("/old", Code::MissingField))?;
+    let size = query.count("size")?;
     let proof = gateway.ledger_consistency(old, size).await?.ok_or_else(|| Problem::of(Code::NotFound))?;
     Ok(text(if size.is_some() { FOR_A_WHILE } else { BRIEFLY }, proof.to_text()))
 }

@@ -22,8 +22,8 @@ use crate::http::query::Query;
 )]
 pub async fn handler(gateway: web::Data<Gateway>, request: HttpRequest) -> Result<HttpResponse, Problem> {
     let query = Query::of(&request, &["index", "size"])?;
-    let index = query.parse("index")?.ok_or_else(|| Problem::fault("/index", Code::MissingField))?;
-    let size = query.parse("size")?;
+    let index = query.count("index")?.ok_or_else(|| Problem::fault("/index", Code::MissingField))?;
+    let size = query.count("size")?;
     let proof = gateway.ledger_inclusion(index, size).await?.ok_or_else(|| Problem::of(Code::NotFound))?;
     Ok(text(if size.is_some() { FOR_A_WHILE } else { BRIEFLY }, proof.to_text()))
 }

@@ -13,7 +13,7 @@ use crate::http::problem::Problem;
 use crate::http::{body, urlencoded};
 
 /// What a client that signs says it did (RFC 7523 §2.2).
-const BY_ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+pub(in crate::http) const BY_ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// The parameters of a request: none is empty and none is there twice.
 #[derive(Debug)]

@@ -18,10 +18,9 @@ use crate::http::problem::Problem;
 #[expect(dead_code, reason = "describes the form in the API document")]
 pub(crate) struct TokenQuestionBody {
     /// The token.
-    #[schema(max_length = 8192)]
     token: String,
     /// `access_token`: there are no others.
-    #[schema(nullable = false, max_length = 64)]
+    #[schema(nullable = false)]
     token_type_hint: Option<String>,
     /// The client, where it does not use Basic.
     #[schema(nullable = false, max_length = 64)]

@@ -15,11 +15,11 @@ use crate::http::problem::Problem;
 pub struct Subject {
     /// Email address.
     #[validate(length(max = 254, code = "too_long"))]
-    #[schema(format = Email, max_length = 254, nullable = false)]
+    #[schema(format = Email, max_length = 254)]
     pub email: Option<String>,
     /// The number under which a shop or CRM knows the person.
     #[validate(length(max = 128, code = "too_long"))]
-    #[schema(max_length = 128, nullable = false)]
+    #[schema(min_length = 1, max_length = 128)]
     pub customer_id: Option<String>,
 }
 

@@ -41,33 +41,33 @@ use crate::http::{gpc, idempotency, origin};
 }))]
 pub struct ConsentBody {
     /// The form; needed to give or refuse.
-    #[schema(value_type = String, max_length = 64, pattern = "^[a-z][a-z0-9_-]*$", required = false)]
+    #[schema(value_type = Option<String>, max_length = 64, pattern = "^[a-z][a-z0-9_-]*$")]
     form: Option<FormId>,
     /// The person; or `token`.
     #[validate(nested)]
-    #[schema(value_type = Subject, required = false)]
+    #[schema(value_type = Option<Subject>)]
     subject: Option<Object<Subject>>,
     /// The withdrawal token of a receipt, in place of `subject`: it only takes back.
     #[validate(length(max = 256, code = "too_long"))]
-    #[schema(max_length = 256, nullable = false)]
+    #[schema(max_length = 256)]
     token: Option<String>,
     /// The digest of the notice that was shown; needed to give or refuse.
-    #[schema(value_type = String, pattern = "^sha256:[0-9a-f]{64}$", required = false)]
+    #[schema(value_type = Option<String>, pattern = "^sha256:[0-9a-f]{64}$")]
     notice: Option<NoticeDigest>,
     /// The language it was shown in (BCP 47).
     #[validate(length(max = 35, code = "too_long"))]
-    #[schema(max_length = 35, nullable = false)]
+    #[schema(max_length = 35)]
     locale: Option<String>,
     /// The region the person declared (ISO 3166).
     #[validate(length(max = 6, code = "too_long"))]
-    #[schema(max_length = 6, nullable = false)]
+    #[schema(max_length = 6)]
     region: Option<String>,
     /// When the person acted; needed to give.
-    #[schema(value_type = String, format = DateTime, required = false)]
+    #[schema(value_type = Option<String>, format = DateTime)]
     captured_at: Option<Timestamp>,
     /// How the person acted; needed to give.
     #[validate(nested)]
-    #[schema(value_type = EvidenceBody, required = false)]
+    #[schema(value_type = Option<EvidenceBody>)]
     evidence: Option<Object<EvidenceBody>>,
     /// One choice a purpose.
     #[serde(default)]
@@ -85,7 +85,7 @@ pub struct ConsentBody {
     fields: BTreeMap<String, String>,
     /// The birth year or date, `YYYY` or `YYYY-MM-DD`.
     #[validate(length(max = 10, code = "too_long"))]
-    #[schema(max_length = 10, pattern = "^[0-9]{4}(-[0-9]{2}-[0-9]{2})?$", nullable = false)]
+    #[schema(max_length = 10, pattern = "^[0-9]{4}(-[0-9]{2}-[0-9]{2})?$")]
     birth: Option<String>,
 }
 
@@ -117,18 +117,16 @@ pub struct EvidenceBody {
     #[schema(max_items = 20, required = false)]
     options: Vec<String>,
     /// Steps to accept.
-    #[schema(nullable = false)]
     steps_accept: Option<u8>,
     /// Steps to decline.
-    #[schema(nullable = false)]
     steps_decline: Option<u8>,
     /// The page, without query and fragment.
     #[validate(length(max = 2048, code = "too_long"))]
-    #[schema(max_length = 2048, nullable = false)]
+    #[schema(max_length = 2048)]
     page: Option<String>,
     /// The express statement of an explicit consent.
     #[validate(length(max = 2000, code = "too_long"))]
-    #[schema(max_length = 2000, nullable = false)]
+    #[schema(max_length = 2000)]
     statement: Option<String>,
 }
 
@@ -186,10 +184,10 @@ pub struct ChoiceBody {
     /// Which step of an opt-in after an opt-out of sale, sharing or a limit this is (11 CCR §7028(a)): 1 asks and
     /// changes nothing, 2 confirms. Without it a grant does not undo such an opt-out.
     #[validate(range(min = 1, max = 2, code = "invalid_field"))]
-    #[schema(minimum = 1, maximum = 2, nullable = false)]
+    #[schema(minimum = 1, maximum = 2)]
     step: Option<u8>,
     /// Of step 2: the receipt of step 1.
-    #[schema(value_type = String, pattern = "^[0-9a-f]{32}$", required = false)]
+    #[schema(value_type = Option<String>, pattern = "^[0-9a-f]{32}$")]
     of: Option<ReceiptId>,
     /// Of step 2: whether the person was told that their browser signals the contrary (11 CCR §7025(c)(3)).
     /// Without it an opt-in does not outweigh the signal.

@@ -54,11 +54,11 @@ pub struct ResolveBody {
     #[schema(value_type = CampaignBody)]
     campaign: Object<CampaignBody>,
     /// To whom, by the sender's own pseudonyms; or `identifiers`.
-    #[schema(value_type = Vec<String>, min_items = 1, max_items = 500, required = false)]
+    #[schema(value_type = Option<Vec<String>>, min_items = 1, max_items = 500)]
     pseudonyms: Option<Bounded<String, 1, MAX_LOOKUP>>,
     /// To whom, by identifier, each of exactly one kind.
     #[validate(nested)]
-    #[schema(value_type = Vec<Subject>, min_items = 1, max_items = 500, required = false)]
+    #[schema(value_type = Option<Vec<Subject>>, min_items = 1, max_items = 500)]
     identifiers: Option<Bounded<Object<Subject>, 1, MAX_LOOKUP>>,
 }
 
@@ -87,7 +87,7 @@ pub struct CampaignBody {
     template: Template,
     /// Who it says sends it. The policy names the sender; what is said here must be the same.
     #[validate(nested)]
-    #[schema(value_type = SenderBody, required = false)]
+    #[schema(value_type = Option<SenderBody>)]
     sender: Option<Object<SenderBody>>,
 }
 
@@ -173,15 +173,15 @@ pub enum BlockBody {
 pub struct SenderBody {
     /// Legal name.
     #[validate(length(max = 300, code = "too_long"))]
-    #[schema(max_length = 300, nullable = false)]
+    #[schema(max_length = 300)]
     legal_name: Option<String>,
     /// Postal address.
     #[validate(length(max = 300, code = "too_long"))]
-    #[schema(max_length = 300, nullable = false)]
+    #[schema(max_length = 300)]
     postal_address: Option<String>,
     /// Where to ask that it stops.
     #[validate(length(max = 300, code = "too_long"))]
-    #[schema(max_length = 300, nullable = false)]
+    #[schema(max_length = 300)]
     stop_address: Option<String>,
 }
 

@@ -26,14 +26,14 @@ pub struct EventBody {
     kind: EventType,
     /// The person, by exactly one identifier; or `token`.
     #[validate(nested)]
-    #[schema(value_type = Subject, required = false)]
+    #[schema(value_type = Option<Subject>)]
     subject: Option<Object<Subject>>,
     /// The token of the mail's unsubscribe link, in place of `subject`; it also names the list.
     #[validate(length(max = 259, code = "too_long"))]
-    #[schema(max_length = 259, nullable = false)]
+    #[schema(max_length = 259)]
     token: Option<String>,
     /// What a reply says; needed with `mail_reply`.
-    #[schema(value_type = ReplyBody, required = false)]
+    #[schema(value_type = Option<ReplyBody>)]
     text_class: Option<ReplyBody>,
 }
 

@@ -48,10 +48,10 @@ const BOM: &[u8] = b"\xef\xbb\xbf";
     params(
         ("partner" = Option<String>, Query, description = "The organisation that collected the data, if it was another one", max_length = 64),
         ("evidence" = Option<String>, Query, description = "Under which name the evidence of the consents is kept", max_length = 128),
-        ("controllers" = Option<String>, Query, description = "The controllers that the persons were told of, parted by spaces"),
-        ("notice" = Option<String>, Query, description = "The digest of the notice that was shown"),
+        ("controllers" = Option<String>, Query, description = "The controllers that the persons were told of, parted by spaces", max_length = 4096),
+        ("notice" = Option<String>, Query, description = "The digest of the notice that was shown", pattern = "^sha256:[0-9a-f]{64}$"),
         ("region" = Option<String>, Query, description = "The region of persons without one (ISO 3166)", max_length = 6),
-        ("captured_at" = Option<String>, Query, description = "When rows were captured that do not say"),
+        ("captured_at" = Option<String>, Query, description = "When rows were captured that do not say", format = DateTime),
         ("informed" = Option<bool>, Query, description = "Whether the persons were informed already (GDPR Art. 14(5)(a))"),
         ("Idempotency-Key" = Option<String>, Header, description = "The same file with the same key again is answered again", max_length = 257),
     ),

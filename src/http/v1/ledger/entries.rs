@@ -36,7 +36,7 @@ pub async fn handler(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let query = Query::of(&request, &["start", "limit"])?;
-    let (start, limit) = (query.parse("start")?.unwrap_or(0), query.limit(MOST)?.unwrap_or(USUAL));
+    let (start, limit) = (query.count("start")?.unwrap_or(0), query.limit(MOST)?.unwrap_or(USUAL));
     let page = gateway.ledger_entries(&by.0, start, limit).await?;
     let mut response = HttpResponse::Ok();
     if let Some(next) = page.next {

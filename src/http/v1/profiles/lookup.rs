@@ -41,11 +41,11 @@ pub struct LookupBody {
     #[schema(max_items = 64, required = false)]
     attributes: Vec<String>,
     /// By the recipient's own pseudonyms; or `identifiers`.
-    #[schema(value_type = Vec<String>, min_items = 1, max_items = 500, required = false)]
+    #[schema(value_type = Option<Vec<String>>, min_items = 1, max_items = 500)]
     pseudonyms: Option<Bounded<String, 1, MAX_LOOKUP>>,
     /// By identifier, each of exactly one kind: for senders only.
     #[validate(nested)]
-    #[schema(value_type = Vec<Subject>, min_items = 1, max_items = 500, required = false)]
+    #[schema(value_type = Option<Vec<Subject>>, min_items = 1, max_items = 500)]
     identifiers: Option<Bounded<Object<Subject>, 1, MAX_LOOKUP>>,
 }
 

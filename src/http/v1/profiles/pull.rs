@@ -35,7 +35,7 @@ const MOST_EMPTY_PAGES: u32 = 16;
     params(
         ("purpose" = String, Query, description = "What for", max_length = 64, example = "profiling_segmentation"),
         ("attributes" = Option<String>, Query, description = "Which attributes, parted by commas; all of the contract that the purpose allows, if absent", example = "age_band,stage"),
-        ("cursor" = Option<String>, Query, description = "To go on where a `Link` leads", max_length = 8192),
+        ("cursor" = Option<String>, Query, description = "To go on where a `Link` leads", max_length = 5120, pattern = "^[A-Za-z0-9_-]+$"),
         ("limit" = Option<u32>, Query, description = "How many rows to answer with at once", minimum = 1, maximum = 8192),
     ),
     responses((status = 200, description = "One row a permitted person, the pseudonym first", content(

@@ -29,7 +29,7 @@ pub struct AskBody {
     purposes: Bounded<String, 1, 64>,
     /// A transaction of the person's own that cannot be completed without them.
     #[validate(nested)]
-    #[schema(value_type = TriggerBody, required = false)]
+    #[schema(value_type = Option<TriggerBody>)]
     trigger: Option<Object<TriggerBody>>,
     /// Whether the form will ask now for those that it may ask for: then the question is counted.
     #[serde(default)]

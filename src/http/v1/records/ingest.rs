@@ -36,10 +36,10 @@ pub struct RecordBody {
     subject: Object<RecordSubject>,
     /// The person's region (ISO 3166).
     #[validate(length(max = 6, code = "too_long"))]
-    #[schema(max_length = 6, nullable = false)]
+    #[schema(max_length = 6)]
     region: Option<String>,
     /// When the source observed the values; now, if absent.
-    #[schema(value_type = String, format = DateTime, required = false)]
+    #[schema(value_type = Option<String>, format = DateTime)]
     observed_at: Option<Timestamp>,
     /// The values, by attribute of the policy.
     #[schema(value_type = std::collections::BTreeMap<String, Value>)]
@@ -58,15 +58,15 @@ impl std::fmt::Debug for RecordBody {
 pub struct RecordSubject {
     /// Email address.
     #[validate(length(max = 254, code = "too_long"))]
-    #[schema(format = Email, max_length = 254, nullable = false)]
+    #[schema(format = Email, max_length = 254)]
     email: Option<String>,
     /// The number under which a shop or CRM knows the person.
     #[validate(length(max = 128, code = "too_long"))]
-    #[schema(max_length = 128, nullable = false)]
+    #[schema(max_length = 128)]
     customer_id: Option<String>,
     /// The key of a pseudonymous profile, as in `POST /v1/signals`: its opt-outs stop its attributes, too.
     #[validate(length(max = 128, code = "too_long"))]
-    #[schema(max_length = 128, pattern = "^[!-~]+$", nullable = false)]
+    #[schema(max_length = 128, pattern = "^[!-~]+$")]
     profile: Option<String>,
 }
 

@@ -32,10 +32,9 @@ pub struct OpenBody {
     #[schema(value_type = RightsSubjectBody)]
     subject: Object<RightsSubjectBody>,
     /// Why the processing is to be restricted; needed by `restriction` and by nothing else.
-    #[schema(nullable = false)]
     ground: Option<GroundBody>,
     /// When the person was told that the restriction ends; needed by `restriction_lift` and by nothing else.
-    #[schema(value_type = String, format = DateTime, required = false, nullable = false)]
+    #[schema(value_type = Option<String>, format = DateTime)]
     informed_at: Option<Timestamp>,
 }
 
@@ -103,22 +102,22 @@ impl From<GroundBody> for RestrictionGround {
 pub struct RightsSubjectBody {
     /// Email address.
     #[validate(length(max = 254, code = "too_long"))]
-    #[schema(format = Email, max_length = 254, nullable = false)]
+    #[schema(format = Email, max_length = 254)]
     email: Option<String>,
     /// The number under which a shop or CRM knows the person.
     #[validate(length(max = 128, code = "too_long"))]
-    #[schema(max_length = 128, nullable = false)]
+    #[schema(max_length = 128)]
     customer_id: Option<String>,
     /// The key of a browser or device, by itself: its signals are kept apart from any person.
     #[validate(length(max = 128, code = "too_long"))]
-    #[schema(max_length = 128, nullable = false)]
+    #[schema(max_length = 128)]
     device: Option<String>,
     /// The key of a pseudonymous profile, by itself.
     #[validate(length(max = 128, code = "too_long"))]
-    #[schema(max_length = 128, nullable = false)]
+    #[schema(max_length = 128)]
     profile: Option<String>,
     /// The gateway's own name for the person, in place of identifiers.
-    #[schema(value_type = String, pattern = "^[0-9a-f]{32}$", required = false)]
+    #[schema(value_type = Option<String>, pattern = "^[0-9a-f]{32}$")]
     id: Option<SubjectId>,
 }
 

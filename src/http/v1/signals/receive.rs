@@ -33,48 +33,48 @@ const MOST_BYTES: usize = 2 * MAX_SIGNAL_BYTES + 8 * 1024;
 pub struct SignalBody {
     /// The person, where the site knows whom it is showing itself to.
     #[validate(nested)]
-    #[schema(value_type = Subject, required = false)]
+    #[schema(value_type = Option<Subject>)]
     subject: Option<Object<Subject>>,
     /// The withdrawal token of a receipt or the token of a preference link, in place of `subject`. The latter, which
     /// was mailed to the person, is answered with how their opt-out stands.
     #[validate(length(max = 256, code = "too_long"))]
-    #[schema(max_length = 256, nullable = false)]
+    #[schema(max_length = 256)]
     token: Option<String>,
     /// The key that the site gave this browser or device: opaque, and only kept as a keyed fingerprint.
     #[validate(length(max = 128, code = "too_long"))]
-    #[schema(max_length = 128, pattern = "^[!-~]+$", nullable = false)]
+    #[schema(max_length = 128, pattern = "^[!-~]+$")]
     device: Option<String>,
     /// The key of a pseudonymous profile.
     #[validate(length(max = 128, code = "too_long"))]
-    #[schema(max_length = 128, pattern = "^[!-~]+$", nullable = false)]
+    #[schema(max_length = 128, pattern = "^[!-~]+$")]
     profile: Option<String>,
     /// The value of `navigator.globalPrivacyControl`, where the page sends it. Only `true` says something.
     #[serde(default)]
     #[schema(required = false)]
     gpc: bool,
     /// A GPP string (IAB GPP 1.0), kept byte for byte.
-    #[schema(max_length = 65536, nullable = false)]
+    #[schema(max_length = 65536)]
     gpp: Option<String>,
     /// The sections of it that apply (`GPP_SID`); `[-1]`: none does. Without it all do.
-    #[schema(value_type = Vec<i32>, min_items = 1, max_items = 32, required = false)]
+    #[schema(value_type = Option<Vec<i32>>, min_items = 1, max_items = 32)]
     gpp_sid: Option<Bounded<i32, 1, 32>>,
     /// A TC string (IAB TCF 2.3), kept byte for byte.
-    #[schema(max_length = 65536, nullable = false)]
+    #[schema(max_length = 65536)]
     tc: Option<String>,
     /// The region by whose law the signal is read (ISO 3166). It declares nothing of the person.
     #[validate(length(max = 6, code = "too_long"))]
-    #[schema(max_length = 6, nullable = false)]
+    #[schema(max_length = 6)]
     region: Option<String>,
     /// When it was sent; now, if it is not said.
-    #[schema(value_type = String, format = DateTime, required = false)]
+    #[schema(value_type = Option<String>, format = DateTime)]
     captured_at: Option<Timestamp>,
     /// The language of the words to be shown (BCP 47); else what `Accept-Language` likes best.
     #[validate(length(max = 35, code = "too_long"))]
-    #[schema(max_length = 35, nullable = false)]
+    #[schema(max_length = 35)]
     locale: Option<String>,
     /// The token of an earlier answer, by itself: tells how that opt-out stands, and records nothing.
     #[validate(length(max = 256, code = "too_long"))]
-    #[schema(max_length = 256, nullable = false)]
+    #[schema(max_length = 256)]
     status_token: Option<String>,
 }
 

@@ -40,42 +40,40 @@ pub struct StatementBody {
     /// The purpose it is about. Needed for `soft_opt_in`, `implied_consent` and `legitimate_interest`; `withdrawn` and
     /// `parent_authorised` without one concern all, `objected` without one concerns all direct marketing.
     #[validate(length(max = 64, code = "too_long"))]
-    #[schema(max_length = 64, nullable = false, example = "email_marketing")]
+    #[schema(max_length = 64, example = "email_marketing")]
     purpose: Option<String>,
     /// When it happened; now, if absent.
-    #[schema(value_type = String, format = DateTime, required = false)]
+    #[schema(value_type = Option<String>, format = DateTime)]
     captured_at: Option<Timestamp>,
     /// The person's region (ISO 3166).
     #[validate(length(max = 6, code = "too_long"))]
-    #[schema(max_length = 6, nullable = false)]
+    #[schema(max_length = 6)]
     region: Option<String>,
     /// The digest of the notice that was shown: needed for `soft_opt_in` and `implied_consent`.
-    #[schema(value_type = String, pattern = "^sha256:[0-9a-f]{64}$", required = false)]
+    #[schema(value_type = Option<String>, pattern = "^sha256:[0-9a-f]{64}$")]
     notice: Option<NoticeDigest>,
     /// Of `soft_opt_in`: the order in which the address was collected.
     #[validate(length(max = 128, code = "too_long"))]
-    #[schema(max_length = 128, nullable = false)]
+    #[schema(max_length = 128)]
     sale_ref: Option<String>,
     /// Of `soft_opt_in`: the family of products that was sold.
     #[validate(length(max = 64, code = "too_long"))]
-    #[schema(max_length = 64, nullable = false, example = "clothing")]
+    #[schema(max_length = 64, example = "clothing")]
     product_family: Option<String>,
     /// Of `soft_opt_in`: whether a free and easy way to object was offered when the address was collected. It must be
     /// there, and true.
-    #[schema(nullable = false)]
     objection_offered_at_collection: Option<bool>,
     /// Of `implied_consent`: what it rests on.
-    #[schema(nullable = false)]
     relationship: Option<RelationshipBody>,
     /// Of `implied_consent`: the order or message.
     #[validate(length(max = 128, code = "too_long"))]
-    #[schema(max_length = 128, nullable = false)]
+    #[schema(max_length = 128)]
     reference: Option<String>,
     /// Of `parent_authorised`: how it was made sure that a parent acts.
-    #[schema(value_type = ParentMethodBody, required = false)]
+    #[schema(value_type = Option<ParentMethodBody>)]
     method: Option<ParentMethod>,
     /// Of `subscriber_declared`: which kind.
-    #[schema(value_type = SubscriberTypeBody, required = false)]
+    #[schema(value_type = Option<SubscriberTypeBody>)]
     subscriber_type: Option<SubscriberType>,
 }
 

@@ -19,10 +19,10 @@ use crate::http::query::Query;
         With `as_of` what was decided then: with the events received and the policy in force by that time, and nothing that came later.",
     params(
         ("id" = String, Path, description = "The person", pattern = "^[0-9a-f]{32}$", example = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"),
-        ("purpose" = String, Query, description = "The purpose", example = "email_marketing"),
-        ("recipient" = Option<String>, Query, description = "Who would receive; may be left out where the purpose has one recipient", example = "mailer"),
-        ("attribute" = Option<String>, Query, description = "One attribute; without it all of the recipient's contract", example = "email"),
-        ("as_of" = Option<String>, Query, description = "A time in the past (RFC 3339)", example = "2026-11-22T18:30:00Z"),
+        ("purpose" = String, Query, description = "The purpose", max_length = 64, pattern = "^[a-z][a-z0-9_-]*$", example = "email_marketing"),
+        ("recipient" = Option<String>, Query, description = "Who would receive; may be left out where the purpose has one recipient", max_length = 64, pattern = "^[a-z][a-z0-9_-]*$", example = "mailer"),
+        ("attribute" = Option<String>, Query, description = "One attribute; without it all of the recipient's contract", max_length = 64, pattern = "^[a-z][a-z0-9_-]*$", example = "email"),
+        ("as_of" = Option<String>, Query, description = "A time in the past (RFC 3339)", format = DateTime, example = "2026-11-22T18:30:00Z"),
     ),
     responses((status = 200, description = "The explanation", body = Object)),
 )]

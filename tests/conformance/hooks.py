@@ -1,0 +1,38 @@
+"""What schemathesis does not know by itself: how NDJSON is written, and which refusals of valid requests are right.
+
+A schema says which requests are well formed. It cannot say which purposes, notices and tokens exist, nor which members
+go together: such requests are refused, too, with 400, 422 or another 4xx. `schemathesis.toml` lets those statuses pass
+`positive_data_acceptance`; the check below looks at the stable code instead. A refusal for the shape of a request that
+is of the documented shape means that the document is wrong.
+"""
+import json
+
+import schemathesis
+
+# What the document must say completely: a request that keeps to it is never refused for one of these.
+OF_SHAPE = {
+    "malformed_json", "invalid_utf8", "unknown_field", "empty", "too_long", "too_many", "unsupported_media_type",
+    "not_acceptable", "idempotency_key_malformed",
+}
+
+
+@schemathesis.serializer("application/x-ndjson")
+def lines(ctx, value):
+    return json.dumps(value).encode() + b"\n"
+
+
+@schemathesis.check
+def valid_shape_is_taken(ctx, response, case):
+    meta = case.meta
+    if meta is None or not meta.generation.mode.is_positive or response.status_code not in (400, 413, 415, 422):
+        return
+    try:
+        problem = response.json()
+    except ValueError:
+        return
+    faults = problem.get("errors") or [problem]
+    # The columns of a file are its content.
+    codes = {fault.get("code") for fault in faults if not fault.get("pointer", "").startswith("/header")}
+    # Which inputs a form has the policy says, not the document.
+    of_shape = OF_SHAPE - {"unknown_field"} if case.path == "/forms/{form}" else OF_SHAPE
+    assert not codes & of_shape, f"a request of the documented shape is refused for its shape: {problem}"
