@@ -268,3 +268,8 @@ fn input(name: &str, label: &str, attributes: &str) -> String {
 fn put_wait(response: &mut HttpResponse, seconds: u64) {
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
 }
+
+/// What a page says to whoever failed too often.
+fn too_many_failures(seconds: u64) -> String {
+    format!("Too many failures. Try again in {seconds} seconds.")
+}

@@ -1,7 +1,10 @@
 //! Which web pages may post (the `Origin` header, RFC 6454): those a form names, and the gateway's own.
 
-use actix_web::HttpRequest;
-use actix_web::http::header::{HOST, ORIGIN};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_MAX_AGE, ALLOW, HOST, ORIGIN,
+};
+use actix_web::{HttpRequest, HttpResponse};
 use app::{Code, Gateway};
 use kernel::form::FormId;
 
@@ -25,6 +28,27 @@ pub fn admit(request: &HttpRequest, gateway: &Gateway, form: Option<&FormId>) ->
     } else {
         Err(Problem::of(Code::OriginNotAllowed))
     }
+}
+
+/// Answers what a browser asks before a page of another origin may post (Fetch §4.8), with the request headers it may send.
+///
+/// # Errors
+/// 403 when the page may not.
+pub fn preflight(
+    request: &HttpRequest,
+    gateway: &Gateway,
+    headers: &'static str,
+) -> Result<HttpResponse, Problem> {
+    admit(request, gateway, None)?;
+    let mut response = HttpResponse::build(StatusCode::NO_CONTENT);
+    response.insert_header((ALLOW, "POST, OPTIONS"));
+    if origin(request)?.is_some() {
+        response
+            .insert_header((ACCESS_CONTROL_ALLOW_METHODS, "POST"))
+            .insert_header((ACCESS_CONTROL_ALLOW_HEADERS, headers))
+            .insert_header((ACCESS_CONTROL_MAX_AGE, "600"));
+    }
+    Ok(response.finish())
 }
 
 /// Whether a request that changes something comes from one of the gateway's own pages, as far as the browser tells.

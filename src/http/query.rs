@@ -63,6 +63,15 @@ impl Query {
         }
     }
 
+    /// Where the page before ended, if this is not the first.
+    ///
+    /// # Errors
+    /// 422 when `read` makes no place of it.
+    pub fn after<T>(&self, read: impl FnOnce(&str) -> Option<T>) -> Result<Option<T>, Problem> {
+        let invalid = || Problem::fault("/after", Code::CursorInvalid);
+        self.get("after").map(|after| read(after).ok_or_else(invalid)).transpose()
+    }
+
     /// How many to answer with at the most, from 1 to `most`.
     ///
     /// # Errors

@@ -50,11 +50,9 @@ impl Gateway {
 
     async fn apply_whole_import(&self, id: ImportId) -> Result<(), AppError> {
         loop {
-            let policy = self.policy();
             let apply = ApplyImport {
                 import: id,
-                policy: policy.version(),
-                rules: Arc::clone(&policy),
+                policy: self.policy(),
                 most: CHUNK,
                 keyring: Arc::clone(&self.inner.keyring),
                 entropy: Arc::clone(&self.inner.entropy),

@@ -5,7 +5,10 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use app::{Code, Gateway, StaffFault, StaffSession};
 
 use super::authenticator::recovery_codes;
-use super::{Form, Seated, alert, form, input, inside, machine, put_wait, refuse, seat, secret_input, see};
+use super::{
+    Form, Seated, alert, form, input, inside, machine, put_wait, refuse, seat, secret_input, see,
+    too_many_failures,
+};
 use crate::http::page::escape;
 use crate::http::problem::Problem;
 
@@ -111,7 +114,7 @@ pub async fn submit(
             page(&gateway, &by.0, (StatusCode::UNPROCESSABLE_ENTITY, &format!("{fault}."))).await
         }
         Err(StaffFault::Wait(seconds)) => {
-            let text = format!("Too many failures. Try again in {seconds} seconds.");
+            let text = too_many_failures(seconds);
             let mut response = page(&gateway, &by.0, (StatusCode::TOO_MANY_REQUESTS, &text)).await?;
             put_wait(&mut response, seconds);
             Ok(response)

@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use app::{Gateway, SignInDenial, StaffStage};
 
-use super::{alert, form, input, machine, outside, put_wait, refuse, seat, see, session};
+use super::{alert, form, input, machine, outside, put_wait, refuse, seat, see, session, too_many_failures};
 use crate::http::problem::Problem;
 
 const WRONG: &str = "Name or password is wrong.";
@@ -66,7 +66,7 @@ pub async fn submit(
         Ok(grant) => Ok(seat(&gateway, &grant)),
         Err(SignInDenial::Wrong) => Ok(page(&gateway, &request, StatusCode::FORBIDDEN, WRONG)),
         Err(SignInDenial::Wait(seconds)) => {
-            let text = format!("Too many failures. Try again in {seconds} seconds.");
+            let text = too_many_failures(seconds);
             let mut response = page(&gateway, &request, StatusCode::TOO_MANY_REQUESTS, &text);
             put_wait(&mut response, seconds);
             Ok(response)

@@ -4,7 +4,10 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use app::{Gateway, SignInDenial, StaffStage};
 
-use super::{Cookies, alert, form, input, machine, outside, put_cookie, put_wait, refuse, seat, see, session};
+use super::{
+    Cookies, alert, form, input, machine, outside, put_cookie, put_wait, refuse, seat, see, session,
+    too_many_failures,
+};
 use crate::http::problem::Problem;
 
 const WRONG: &str = "The code is wrong, or was used already. Wait for the next one.";
@@ -74,7 +77,7 @@ pub async fn submit(
         }
         Err(SignInDenial::Wrong) => Ok(page(&gateway, &request, StatusCode::FORBIDDEN, WRONG)),
         Err(SignInDenial::Wait(seconds)) => {
-            let text = format!("Too many failures. Try again in {seconds} seconds.");
+            let text = too_many_failures(seconds);
             let mut response = page(&gateway, &request, StatusCode::TOO_MANY_REQUESTS, &text);
             put_wait(&mut response, seconds);
             Ok(response)

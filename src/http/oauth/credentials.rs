@@ -15,8 +15,7 @@ use crate::http::{body, urlencoded};
 /// What a client that signs says it did (RFC 7523 §2.2).
 pub(in crate::http) const BY_ASSERTION: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// The parameters of a request: none is empty and none is there twice.
-#[derive(Debug)]
+/// The parameters of a request: none is empty and none is there twice. Secrets are among them: no `Debug`.
 pub(super) struct Parameters(Vec<(String, String)>);
 
 impl Parameters {
@@ -26,7 +25,6 @@ impl Parameters {
 }
 
 /// A form with its client.
-#[derive(Debug)]
 pub(super) struct ClientForm {
     pub(super) proof: ClientProof,
     pub(super) parameters: Parameters,
@@ -39,6 +37,25 @@ pub(super) async fn read(
 ) -> Result<Result<ClientForm, Denial>, Problem> {
     let bytes = body::read(request, &mut payload.into_inner(), MOST_BYTES).await?;
     Ok(parse(request, &bytes))
+}
+
+/// A token that a client asks about or takes back.
+pub(super) struct TokenForm {
+    pub(super) proof: ClientProof,
+    pub(super) token: String,
+}
+
+/// Reads a form about a token (RFC 7662 §2.1, RFC 7009 §2.1).
+pub(super) async fn read_token(
+    request: &HttpRequest,
+    payload: web::Payload,
+) -> Result<Result<TokenForm, Denial>, Problem> {
+    let about = |form: ClientForm| {
+        let token = form.parameters.get("token").map(str::to_owned);
+        let token = token.ok_or_else(|| Denial::invalid_request("`token` is missing"))?;
+        Ok(TokenForm { proof: form.proof, token })
+    };
+    Ok(read(request, payload).await?.and_then(about))
 }
 
 fn parse(request: &HttpRequest, bytes: &[u8]) -> Result<ClientForm, Denial> {

@@ -30,14 +30,11 @@ pub async fn handler(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Problem> {
-    let form = match credentials::read(&request, payload).await? {
+    let form = match credentials::read_token(&request, payload).await? {
         Ok(form) => form,
         Err(denial) => return Ok(denial.respond()),
     };
-    let Some(token) = form.parameters.get("token") else {
-        return Ok(Denial::invalid_request("`token` is missing").respond());
-    };
-    Ok(match gateway.revoke_token(&form.proof, token).await {
+    Ok(match gateway.revoke_token(&form.proof, &form.token).await {
         Ok(()) => HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).finish(),
         Err(denial) => Denial::of(denial).respond(),
     })

@@ -150,11 +150,11 @@ impl PromptQuestion<'_> {
         if recipients.is_empty() {
             return granted.then_some(PromptReason::AlreadyGiven);
         }
-        if recipients.iter().all(|rule| self.refusal(rule, self.events).is_none()) {
+        if recipients.iter().all(|rule| self.refusal(rule, standing).is_none()) {
             return Some(if granted { PromptReason::AlreadyGiven } else { PromptReason::NotNeeded });
         }
         let after: Vec<_> =
-            recipients.iter().filter_map(|rule| self.refusal(rule, &self.after_a_yes(rule))).collect();
+            recipients.iter().filter_map(|rule| self.refusal(rule, &self.after_a_yes(rule, standing))).collect();
         if after.len() < recipients.len() {
             return None;
         }
@@ -169,17 +169,17 @@ impl PromptQuestion<'_> {
         }
     }
 
-    fn refusal(&self, recipient: &RecipientRule, events: &[ConsentEvent]) -> Option<Refusal> {
+    fn refusal(&self, recipient: &RecipientRule, standing: &Standing) -> Option<Refusal> {
         let attributes = recipient.attributes.clone();
         let ask = Ask::new(self.policy, recipient.id.clone(), self.purpose.id.clone(), attributes);
-        match decide(self.policy, &Standing::fold(self.subject, events), &ask, self.after_now()) {
+        match decide(self.policy, standing, &ask, self.after_now()) {
             Decision::Permit(_) => None,
             Decision::Refuse(refusal) => Some(refusal),
         }
     }
 
-    /// The history with a yes that has everything a yes can have.
-    fn after_a_yes(&self, recipient: &RecipientRule) -> Vec<ConsentEvent> {
+    /// How the person stands after a yes that has everything a yes can have.
+    fn after_a_yes(&self, recipient: &RecipientRule, standing: &Standing) -> Standing {
         let at = self.after_now();
         let grant = Grant {
             notice: notice_naming(self.policy, &recipient.id),
@@ -193,7 +193,6 @@ impl PromptQuestion<'_> {
         };
         let purpose = Some(self.purpose.id.clone());
         let step = |kind, of| ConsentEvent { conflict_notice: true, ..ConsentEvent::new(kind, of, at, at) };
-        let is_limited = Standing::fold(self.subject, self.events).limited_for(&self.purpose.id).is_some();
         let mut events = self.events.to_vec();
         events.push(ConsentEvent {
             grant: Some(grant),
@@ -202,11 +201,11 @@ impl PromptQuestion<'_> {
         if self.purpose.sale_or_share {
             events.extend([step(EventKind::OptInStep1, None), step(EventKind::OptInStep2, None)]);
         }
-        if is_limited {
+        if standing.limited_for(&self.purpose.id).is_some() {
             let of = || purpose.clone();
             events.extend([step(EventKind::OptInStep1, of()), step(EventKind::OptInStep2, of())]);
         }
-        events
+        Standing::fold(self.subject, &events)
     }
 
     /// An instant after everything that is known, so that nothing ties with it.

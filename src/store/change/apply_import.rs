@@ -13,7 +13,7 @@ use kernel::id::{ImportId, LedgerRef, ReceiptId};
 use kernel::identifier::{IdentifierKind, SuppressionFingerprint};
 use kernel::import::{Held, ImportStatus, LeftOut, StagedRow, Suppression, Taken, Tally, Verdict, judge};
 use kernel::ledger::{LedgerEntry, LedgerEvent};
-use kernel::policy::{PolicyVersion, ValidPolicy};
+use kernel::policy::ValidPolicy;
 use kernel::seal::{ImportKey, Keyring};
 use kernel::source::SourceId;
 use kernel::subject::SubjectId;
@@ -33,10 +33,9 @@ use crate::unit_of_work::{Conn, Entries, Unchanged};
 pub struct ApplyImport {
     /// Which import.
     pub import: ImportId,
-    /// The policy in force: an import is begun only under the one that its rows were checked against.
-    pub policy: PolicyVersion,
-    /// The policy by which attributes lose their ground and others are told of it.
-    pub rules: Arc<ValidPolicy>,
+    /// The policy in force: an import is begun only under the one that its rows were checked against, and by it attributes
+    /// lose their ground and others are told of it.
+    pub policy: Arc<ValidPolicy>,
     /// How many rows at the most.
     pub most: u32,
     /// The keys in use.
@@ -95,7 +94,9 @@ impl Change for ApplyImport {
                 return Ok(ImportStep::Not(ImportStatus::Expired));
             }
             // Once begun it is finished: what it gives carries the version of the purpose that was asked for.
-            ImportStatus::Previewed if import.policy != self.policy => return Ok(ImportStep::PolicyChanged),
+            ImportStatus::Previewed if import.policy != self.policy.version() => {
+                return Ok(ImportStep::PolicyChanged);
+            }
             ImportStatus::Previewed | ImportStatus::Applying => {}
             other => return Ok(ImportStep::Not(other)),
         }
@@ -228,7 +229,7 @@ impl ApplyImport {
             };
             let receipt = ReceiptId::generate(&*self.entropy);
             self.enter(&mut crowd, import, (subject, receipt, row), &taken, &mut done)?;
-            crowd.tell_buyers(conn, (subject, receipt), || self.rules.buyers(), &taken.events).await?;
+            crowd.tell_buyers(conn, (subject, receipt), || self.policy.buyers(), &taken.events).await?;
         }
         crowd.unlink(conn, &unlink).await?;
         crowd.write(conn).await?;
@@ -245,10 +246,10 @@ impl ApplyImport {
         done: &mut Done,
     ) -> Result<(), StoreError> {
         let source = row.partner.as_ref().unwrap_or(&import.source);
-        crowd.tell(subject, receipt, &self.rules, &taken.events);
+        crowd.tell(subject, receipt, &self.policy, &taken.events);
         let events = crowd.fold(subject, receipt, &taken.events, None)?;
         crowd.merge(subject, &taken.attributes, row.captured_at, source)?;
-        let lost = crowd.forget(subject, &self.rules)?;
+        let lost = crowd.forget(subject, &self.policy)?;
         let (ledger_ref, is_new) = crowd.reference(subject)?;
         if !lost.is_empty() {
             done.forgotten.push((ledger_ref, lost));

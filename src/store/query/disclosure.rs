@@ -55,6 +55,13 @@ pub struct DisclosurePosition {
     pub page: u32,
 }
 
+impl DisclosureRow {
+    /// Its place in the list.
+    const fn position(&self) -> DisclosurePosition {
+        DisclosurePosition { at: self.at, pull: self.pull, page: self.page }
+    }
+}
+
 /// Some disclosures, newest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DisclosurePage {
@@ -84,10 +91,8 @@ impl Store {
                 if rows.len() as u64 == u64::from(limit) {
                     return Ok(DisclosurePage { rows, next: position });
                 }
-                let bitmap = RoaringTreemap::deserialize_from(model.bitmap.as_slice());
-                let holds = bitmap.map_err(|_| StoreError::Tampered)?.contains(ordinal);
-                let row = read(model)?;
-                position = Some(DisclosurePosition { at: row.at, pull: row.pull, page: row.page });
+                let (row, holds) = read_for(ordinal, model)?;
+                position = Some(row.position());
                 if holds {
                     rows.push(row);
                 }
@@ -113,10 +118,8 @@ pub(crate) async fn disclosed_since<C: ConnectionTrait>(
         let batch = disclosures_over(connection, ordinal, position).await?;
         let mut is_last = (batch.len() as u64) < BATCH;
         for model in batch {
-            let bitmap = RoaringTreemap::deserialize_from(model.bitmap.as_slice());
-            let holds = bitmap.map_err(|_| StoreError::Tampered)?.contains(ordinal);
-            let row = read(model)?;
-            position = Some(DisclosurePosition { at: row.at, pull: row.pull, page: row.page });
+            let (row, holds) = read_for(ordinal, model)?;
+            position = Some(row.position());
             is_last |= row.at < since;
             if holds && row.at >= since {
                 disclosed.insert((row.purpose, row.recipient));
@@ -155,6 +158,13 @@ async fn disclosures_over<C: ConnectionTrait>(
         .all(connection)
         .await
         .map_err(from_db)
+}
+
+/// A disclosure, and whether the person with an ordinal is really part of it: a range covers others as well.
+fn read_for(ordinal: u64, model: Model) -> Result<(DisclosureRow, bool), StoreError> {
+    let bitmap = RoaringTreemap::deserialize_from(model.bitmap.as_slice());
+    let holds = bitmap.map_err(|_| StoreError::Tampered)?.contains(ordinal);
+    Ok((read(model)?, holds))
 }
 
 fn read(model: Model) -> Result<DisclosureRow, StoreError> {

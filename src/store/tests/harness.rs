@@ -230,8 +230,17 @@ pub(crate) async fn eventually<T>(question: impl AsyncFn() -> Option<T>) -> T {
 
 /// A policy of nothing: no attribute loses its ground by it, and nobody is told.
 pub(crate) fn policy() -> Arc<ValidPolicy> {
+    policy_that_says("")
+}
+
+/// One of nothing, too, under a version of its own.
+pub(crate) fn another_policy() -> Arc<ValidPolicy> {
+    policy_that_says("# another one")
+}
+
+fn policy_that_says(text: &str) -> Arc<ValidPolicy> {
     let documents = ["controllers.toml", "purposes.toml", "attributes.toml", "recipients.toml", "forms.toml"];
-    let sources: PolicySources = documents.into_iter().map(|path| (path, "")).collect();
+    let sources: PolicySources = documents.into_iter().map(|path| (path, text)).collect();
     Arc::new(ValidPolicy::from_sources(&sources).unwrap())
 }
 

@@ -3,7 +3,6 @@
 use kernel::consent::EventKind;
 use kernel::id::ImportId;
 use kernel::import::{ImportStatus, LeftOut, StagedRow, StagedStatement, Tally};
-use kernel::policy::PolicyVersion;
 use kernel::time::Months;
 use store::StoreError;
 use store::change::{
@@ -11,9 +10,7 @@ use store::change::{
     SweepImport,
 };
 
-use crate::harness::{NOW, TestStore, attribute, event, grant, on_both};
-
-const POLICY: PolicyVersion = PolicyVersion::from_bytes([7; 32]);
+use crate::harness::{NOW, TestStore, another_policy, attribute, event, grant, on_both, policy};
 
 fn address(number: u64) -> String {
     format!("p{number}@example.org")
@@ -27,7 +24,7 @@ async fn previewed(db: &TestStore, persons: u64) -> ImportId {
         import,
         source: "shop".parse().unwrap(),
         client: None,
-        policy: POLICY,
+        policy: policy().version(),
         informed: false,
         wrapped_key,
         expires_at: NOW.plus_ms(1_000),
@@ -66,8 +63,7 @@ async fn previewed(db: &TestStore, persons: u64) -> ImportId {
 async fn step(db: &TestStore, import: ImportId, most: u32) -> ImportStep {
     let apply = ApplyImport {
         import,
-        policy: POLICY,
-        rules: crate::harness::policy(),
+        policy: policy(),
         most,
         keyring: db.keyring.clone(),
         entropy: db.entropy.clone(),
@@ -95,13 +91,13 @@ on_both! {
         let other = db.another().await;
         let mut unit = other.store.begin().await.unwrap();
         let apply = ApplyImport {
-            import, policy: POLICY, rules: crate::harness::policy(), most: 2, keyring: db.keyring.clone(), entropy: db.entropy.clone(), at: NOW,
+            import, policy: policy(), most: 2, keyring: db.keyring.clone(), entropy: db.entropy.clone(), at: NOW,
         };
         unit.perform(&apply).await.unwrap();
         drop(unit);
         assert_eq!(db.store.counts().await.unwrap().subjects, 2);
         // Once begun it is finished, whatever the policy is meanwhile.
-        let apply = ApplyImport { policy: PolicyVersion::from_bytes([8; 32]), ..apply };
+        let apply = ApplyImport { policy: another_policy(), ..apply };
         let second = applied(other.store.perform(&apply).await.unwrap().0);
         assert_eq!((second.line, second.tally.created, second.is_last), (5, 2, false));
         let last = applied(step(&other, import, 2).await);
@@ -174,14 +170,14 @@ on_both! {
     async fn an_import_is_begun_in_time_and_under_its_own_policy(db) {
         let import = previewed(&db, 1).await;
         let apply = |policy, at| ApplyImport {
-            import, policy, rules: crate::harness::policy(), most: 10, keyring: db.keyring.clone(), entropy: db.entropy.clone(), at,
+            import, policy, most: 10, keyring: db.keyring.clone(), entropy: db.entropy.clone(), at,
         };
-        let other = db.store.perform(&apply(PolicyVersion::from_bytes([8; 32]), NOW)).await.unwrap().0;
+        let other = db.store.perform(&apply(another_policy(), NOW)).await.unwrap().0;
         assert_eq!(other, ImportStep::PolicyChanged);
-        let late = db.store.perform(&apply(POLICY, NOW.plus_ms(1_000))).await.unwrap().0;
+        let late = db.store.perform(&apply(policy(), NOW.plus_ms(1_000))).await.unwrap().0;
         assert_eq!(late, ImportStep::Not(ImportStatus::Expired));
         let none = ImportId::from_bytes([0; 16]);
-        let nothing = db.store.perform(&ApplyImport { import: none, ..apply(POLICY, NOW) }).await.unwrap().0;
+        let nothing = db.store.perform(&ApplyImport { import: none, ..apply(policy(), NOW) }).await.unwrap().0;
         assert_eq!(nothing, ImportStep::NotFound);
         assert!(applied(step(&db, import, 10).await).is_last);
     }

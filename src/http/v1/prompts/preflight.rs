@@ -1,9 +1,5 @@
 //! `OPTIONS /v1/prompts/ask`: what a browser asks before a page of another origin may ask (Fetch §4.8).
 
-use actix_web::http::StatusCode;
-use actix_web::http::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_MAX_AGE, ALLOW,
-};
 use actix_web::{HttpRequest, HttpResponse, web};
 use app::Gateway;
 
@@ -25,14 +21,5 @@ use crate::http::problem::Problem;
     ))),
 )]
 pub async fn handler(gateway: web::Data<Gateway>, request: HttpRequest) -> Result<HttpResponse, Problem> {
-    origin::admit(&request, &gateway, None)?;
-    let mut response = HttpResponse::build(StatusCode::NO_CONTENT);
-    response.insert_header((ALLOW, "POST, OPTIONS"));
-    if origin::origin(&request)?.is_some() {
-        response
-            .insert_header((ACCESS_CONTROL_ALLOW_METHODS, "POST"))
-            .insert_header((ACCESS_CONTROL_ALLOW_HEADERS, "content-type"))
-            .insert_header((ACCESS_CONTROL_MAX_AGE, "600"));
-    }
-    Ok(response.finish())
+    origin::preflight(&request, &gateway, "content-type")
 }

@@ -2,7 +2,7 @@
 
 use actix_web::http::header::LINK;
 use actix_web::{HttpRequest, HttpResponse, web};
-use app::{Code, Gateway};
+use app::Gateway;
 use kernel::authz::ReadRights;
 use kernel::id::RightsRequestId;
 use kernel::time::Timestamp;
@@ -47,9 +47,7 @@ pub async fn handler(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let query = Query::of(&request, &["after", "limit"])?;
-    let after =
-        query.get("after").map(|after| place(after).ok_or_else(|| Problem::fault("/after", Code::CursorInvalid)));
-    let (after, limit) = (after.transpose()?, query.limit(MOST)?.unwrap_or(USUAL));
+    let (after, limit) = (query.after(place)?, query.limit(MOST)?.unwrap_or(USUAL));
     // One more than asked for tells whether there is a next page.
     let mut views = gateway.rights_requests(&by.0, after, limit.saturating_add(1)).await?;
     let is_last = views.len() <= usize::try_from(limit).unwrap_or(usize::MAX);

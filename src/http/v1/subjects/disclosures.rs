@@ -2,7 +2,7 @@
 
 use actix_web::http::header::LINK;
 use actix_web::{HttpRequest, HttpResponse, web};
-use app::{Code, DisclosurePlace, Gateway};
+use app::{DisclosurePlace, Gateway};
 use kernel::authz::InspectSubjects;
 use kernel::time::Timestamp;
 
@@ -39,9 +39,7 @@ pub async fn handler(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let query = Query::of(&request, &["after", "limit"])?;
-    let after =
-        query.get("after").map(|after| place(after).ok_or_else(|| Problem::fault("/after", Code::CursorInvalid)));
-    let (after, limit) = (after.transpose()?, query.limit(MOST)?.unwrap_or(USUAL));
+    let (after, limit) = (query.after(place)?, query.limit(MOST)?.unwrap_or(USUAL));
     let subject = subject_of(&request)?;
     let view = gateway.subject_disclosures(&by.0, subject, after, limit).await?;
     let mut response = HttpResponse::Ok();
