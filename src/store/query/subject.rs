@@ -9,7 +9,7 @@ use kernel::seal::SealedSubject;
 use kernel::subject::SubjectId;
 use kernel::time::Timestamp;
 use sqlx::Row as _;
-use sqlx::postgres::PgPoolCopyExt as _;
+use sqlx::postgres::{PgPoolCopyExt as _, PgRow};
 
 use crate::error::{StoreError, from_sqlx};
 use crate::statement::{Row, signed, sql, unsigned};
@@ -49,6 +49,19 @@ impl SubjectRow {
             standing: &self.standing,
             record: &self.record,
         }
+    }
+
+    /// The same six columns of a row that was read below sea-orm.
+    fn read_hot(row: &PgRow, at: usize) -> Result<Self, StoreError> {
+        let bytes = |column: usize| row.try_get::<&[u8], _>(at + column).map_err(|error| from_sqlx(&error));
+        Ok(Self {
+            id: SubjectId::from_slice(bytes(0)?).ok_or(StoreError::Tampered)?,
+            ordinal: unsigned(row.try_get(at + 1).map_err(|error| from_sqlx(&error))?)?,
+            wrapped_key: bytes(2)?.to_vec(),
+            standing: bytes(3)?.to_vec(),
+            record: bytes(4)?.to_vec(),
+            ledger_ref: LedgerRef::from_slice(bytes(5)?).ok_or(StoreError::Tampered)?,
+        })
     }
 
     /// Reads the six columns that begin at `at`.
@@ -136,22 +149,33 @@ impl Store {
             "SELECT id, ordinal, wrapped_key, standing, record, ledger_ref FROM subject WHERE id = ANY($1::bytea[])",
         )
         .bind(ids);
-        let mut connection = self.hot().take(self.db().get_postgres_connection_pool()).await?;
-        let rows = statement.fetch_all(&mut *connection).await.map_err(|error| from_sqlx(&error))?;
-        self.hot().put_back(connection);
-        rows.iter()
-            .map(|row| {
-                let bytes = |at: usize| row.try_get::<&[u8], _>(at).map_err(|error| from_sqlx(&error));
-                Ok(SubjectRow {
-                    id: SubjectId::from_slice(bytes(0)?).ok_or(StoreError::Tampered)?,
-                    ordinal: unsigned(row.try_get(1).map_err(|error| from_sqlx(&error))?)?,
-                    wrapped_key: bytes(2)?.to_vec(),
-                    standing: bytes(3)?.to_vec(),
-                    record: bytes(4)?.to_vec(),
-                    ledger_ref: LedgerRef::from_slice(bytes(5)?).ok_or(StoreError::Tampered)?,
-                })
-            })
-            .collect()
+        let rows = self.fetch_hot(statement).await?;
+        rows.iter().map(|row| SubjectRow::read_hot(row, 0)).collect()
+    }
+
+    /// Persons by id as [`Store::rows_by_ids`], and the access revision that was in force when they were read: whoever
+    /// relied on a right that they remembered finds out here whether it still stood.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn rows_as_of(&self, ids: &[SubjectId]) -> Result<(u64, Vec<SubjectRow>), StoreError> {
+        if self.backend() == Backend::Sqlite {
+            return Ok((self.access_revision().await?, self.rows_by_ids(ids).await?));
+        }
+        let ids: Vec<&[u8]> = ids.iter().map(|id| id.as_bytes().as_slice()).collect();
+        // One row at least, for the revision.
+        let statement = sqlx::query(
+            "SELECT r.revision, s.id, s.ordinal, s.wrapped_key, s.standing, s.record, s.ledger_ref \
+             FROM access_revision r LEFT JOIN subject s ON s.id = ANY($1::bytea[]) WHERE r.id = 1",
+        )
+        .bind(ids);
+        let rows = self.fetch_hot(statement).await?;
+        let first = rows.first().ok_or(StoreError::Tampered)?;
+        let revision = unsigned(first.try_get(0).map_err(|error| from_sqlx(&error))?)?;
+        let found = |row: &&PgRow| row.try_get::<Option<&[u8]>, _>(1).is_ok_and(|id| id.is_some());
+        let subjects =
+            rows.iter().filter(found).map(|row| SubjectRow::read_hot(row, 1)).collect::<Result<_, _>>()?;
+        Ok((revision, subjects))
     }
 
     /// Since when a person is known.
