@@ -84,6 +84,8 @@ pub struct Route {
     pub allow: &'static str,
     /// Whether web pages of other origins may call.
     pub is_cross_origin: bool,
+    /// Whether the handler itself finds out if what is remembered of a caller's rights still holds.
+    pub is_checked_by_its_read: bool,
 }
 
 impl Route {
@@ -117,7 +119,7 @@ const fn options(access: Access, make: fn() -> actix_web::Route) -> Endpoint {
 }
 
 const fn at(path: &'static str, allow: &'static str, endpoints: &'static [Endpoint]) -> Route {
-    Route { path, endpoints, allow, is_cross_origin: false }
+    Route { path, endpoints, allow, is_cross_origin: false, is_checked_by_its_read: false }
 }
 
 const READ_PROFILES: Access = Access::Scope(Scope::ProfilesRead);
@@ -217,7 +219,10 @@ static ROUTES: [Route; 54] = [
         &[post(Access::Scope(Scope::RecordsWrite), || web::to(v1::statements::record::handler))],
     ),
     // Recipients.
-    at("/v1/profiles/lookup", "POST", &[post(READ_PROFILES, || web::to(v1::profiles::lookup::handler))]),
+    Route {
+        is_checked_by_its_read: true,
+        ..at("/v1/profiles/lookup", "POST", &[post(READ_PROFILES, || web::to(v1::profiles::lookup::handler))])
+    },
     at("/v1/deliveries/resolve", "POST", &[post(READ_PROFILES, || web::to(v1::deliveries::resolve::handler))]),
     at("/v1/profiles", "GET, HEAD", &[get(READ_PROFILES, || web::to(v1::profiles::pull::handler))]),
     // Officers.
@@ -362,7 +367,9 @@ impl Edge {
     /// Registers every route, and the answer to everything else.
     pub fn configure(&self, config: &mut web::ServiceConfig) {
         config.app_data(self.gateway.clone()).app_data(self.metrics.clone()).app_data(self.document.clone());
-        for route in routes() {
+        // Fixed paths first: one is found by comparing, a template by a regular expression.
+        let (templates, fixed): (Vec<_>, Vec<_>) = routes().iter().partition(|route| route.path.contains('{'));
+        for route in fixed.into_iter().chain(templates) {
             config.service(self.resource(route));
         }
         if let Some(unknown) = ROUTES.last() {

@@ -6,6 +6,7 @@ mod issue;
 mod possession;
 mod prove;
 
+pub use check::RememberedReader;
 pub(crate) use check::{KnownTokens, once_writers, revision_readers};
 pub use issue::{IssuedToken, TokenAsk, TokenDenial};
 pub use possession::PresentedProof;

@@ -2,19 +2,26 @@
 //!
 //! One fsync then serves many requests. There is no timer: what waits while nothing is in work is a batch at once, so
 //! a lone request is not delayed; beside a batch in work another begins only when it is worth its cost.
+//!
+//! Waking another thread costs more than reading a row. So where many writers may be at work, every runtime gathers for
+//! itself: the server's workers have one each, of one thread, which then reads the request, does the batch and answers.
 
-use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use tokio::runtime::{self, Handle};
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::error::AppError;
 
-type Waiting<T, R> = (T, oneshot::Sender<Result<R, AppError>>);
+type Answer<R> = oneshot::Sender<Result<R, AppError>>;
+type Results<R> = Pin<Box<dyn Future<Output = Vec<Result<R, AppError>>> + Send>>;
+type Work<T, R> = dyn Fn(Vec<T>) -> Results<R> + Send + Sync;
 
 /// How much is done together.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BatchSize {
-    /// How many batches are in work at once.
+    /// How many batches are in work at once, where they are gathered.
     pub(crate) at_once: usize,
     /// How many items make it worth to begin a batch beside one that is in work.
     pub(crate) worthwhile: usize,
@@ -22,68 +29,179 @@ pub(crate) struct BatchSize {
     pub(crate) most: usize,
 }
 
-/// Hands items to a few writers and waits for the answer.
-#[derive(Debug)]
+/// Where items are gathered.
+#[derive(Debug, Clone)]
+pub(crate) enum Gathered {
+    /// All together, on this runtime: for what can be written one after the other only.
+    Together(Handle),
+    /// On each runtime those that were submitted there.
+    Apart,
+}
+
+/// The most runtimes that gather for themselves; the rest share.
+const MOST_LANES: usize = 64;
+
+/// Hands items over in batches and waits for the answer.
 pub(crate) struct Batcher<T, R> {
-    queue: mpsc::Sender<Waiting<T, R>>,
+    gathered: Gathered,
+    size: BatchSize,
+    work: Arc<Work<T, R>>,
+    lanes: RwLock<Vec<(Option<runtime::Id>, Arc<Lane<T, R>>)>>,
+}
+
+impl<T, R> std::fmt::Debug for Batcher<T, R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Batcher").field("size", &self.size).finish_non_exhaustive()
+    }
 }
 
 impl<T: Send + 'static, R: Send + 'static> Batcher<T, R> {
-    /// Starts to gather. At most `16 × most` items wait: then submitting waits, which is the back-pressure.
-    pub(crate) fn start<W, F>(runtime: &Handle, size: BatchSize, write: W) -> Self
+    /// Starts to gather. At most `16 × most` items wait in one place: then submitting waits, which is the
+    /// back-pressure.
+    pub(crate) fn new<W, F>(gathered: Gathered, size: BatchSize, work: W) -> Self
     where
-        W: Fn(Vec<T>) -> F + Send + 'static,
+        W: Fn(Vec<T>) -> F + Send + Sync + 'static,
         F: Future<Output = Vec<Result<R, AppError>>> + Send + 'static,
     {
-        let (queue, waiting) = mpsc::channel(size.most.saturating_mul(16));
-        runtime.spawn(gather(waiting, size, write));
-        Self { queue }
+        let work = Arc::new(move |items| Box::pin(work(items)) as Results<R>);
+        Self { gathered, size, work, lanes: RwLock::default() }
     }
 
-    /// Submits one item and waits until it is committed or refused.
+    /// Submits one item and waits until it is committed or refused. What was submitted is done, even if nobody waits
+    /// for it any more.
     pub(crate) async fn submit(&self, item: T) -> Result<R, AppError> {
+        let (handle, lane) = self.place()?;
+        lane.room.acquire().await.map_err(|_| AppError::Unavailable)?.forget();
         let (caller, answer) = oneshot::channel();
-        self.queue.send((item, caller)).await.map_err(|_| AppError::Unavailable)?;
+        if lane.put((item, caller), self.size) {
+            handle.spawn(work_off(Turn { lane, is_over: false }, self.size, Arc::clone(&self.work)));
+        }
         answer.await.map_err(|_| AppError::Unavailable)?
     }
-}
 
-async fn gather<T, R, W, F>(mut waiting: mpsc::Receiver<Waiting<T, R>>, size: BatchSize, write: W)
-where
-    T: Send + 'static,
-    R: Send + 'static,
-    W: Fn(Vec<T>) -> F,
-    F: Future<Output = Vec<Result<R, AppError>>> + Send + 'static,
-{
-    let mut in_work = JoinSet::new();
-    let mut batch = Vec::with_capacity(size.most);
-    let mut is_open = true;
-    while is_open || !batch.is_empty() || !in_work.is_empty() {
-        let needed = match in_work.len() {
-            0 => 1,
-            _ if !is_open => 1,
-            begun if begun < size.at_once => size.worthwhile.max(1),
-            _ => usize::MAX,
+    /// Where this caller's items are gathered, and what runs the batches.
+    fn place(&self) -> Result<(Handle, Arc<Lane<T, R>>), AppError> {
+        let (handle, name) = match &self.gathered {
+            Gathered::Together(handle) => (handle.clone(), None),
+            Gathered::Apart => {
+                let handle = Handle::try_current().map_err(AppError::internal)?;
+                let id = handle.id();
+                (handle, Some(id))
+            }
         };
-        if batch.len() >= needed {
-            let (items, callers): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
-            let written = write(items);
-            in_work.spawn(async move { answer(callers, written.await) });
-            continue;
-        }
-        let room = size.most.saturating_sub(batch.len());
-        tokio::select! {
-            // A batch that panicked has let its callers go: they are told that nothing is known of their items.
-            _ended = in_work.join_next(), if !in_work.is_empty() => {}
-            taken = waiting.recv_many(&mut batch, room), if is_open && room > 0 => is_open = taken > 0,
+        let known = {
+            let lanes = self.lanes.read().unwrap_or_else(PoisonError::into_inner);
+            lanes.iter().find(|(other, _)| *other == name).map(|(_, lane)| Arc::clone(lane))
+        };
+        Ok((handle, known.unwrap_or_else(|| self.open_lane(name))))
+    }
+
+    fn open_lane(&self, name: Option<runtime::Id>) -> Arc<Lane<T, R>> {
+        let mut lanes = self.lanes.write().unwrap_or_else(PoisonError::into_inner);
+        let name = if lanes.len() < MOST_LANES { name } else { None };
+        match lanes.iter().find(|(other, _)| *other == name) {
+            Some((_, lane)) => Arc::clone(lane),
+            None => {
+                let lane = Arc::new(Lane::new(self.size));
+                lanes.push((name, Arc::clone(&lane)));
+                lane
+            }
         }
     }
 }
 
-fn answer<R>(callers: Vec<oneshot::Sender<Result<R, AppError>>>, results: Vec<Result<R, AppError>>) {
-    for (caller, result) in callers.into_iter().zip(results) {
-        // A caller that went away does not need its answer; what it asked for is done.
-        let _gone = caller.send(result);
+/// What waits in one place.
+struct Lane<T, R> {
+    queue: Mutex<Queue<T, R>>,
+    room: Semaphore,
+}
+
+struct Queue<T, R> {
+    waiting: Vec<(T, Answer<R>)>,
+    in_work: usize,
+    /// Whether a batch was begun that has not taken its items yet: whoever comes now is of it.
+    is_beginning: bool,
+}
+
+impl<T, R> Lane<T, R> {
+    fn new(size: BatchSize) -> Self {
+        let queue = Queue { waiting: Vec::with_capacity(size.most), in_work: 0, is_beginning: false };
+        Self { queue: Mutex::new(queue), room: Semaphore::new(size.most.saturating_mul(16)) }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue<T, R>> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets an item wait, and says whether a batch is to be begun.
+    fn put(&self, item: (T, Answer<R>), size: BatchSize) -> bool {
+        let mut queue = self.queue();
+        queue.waiting.push(item);
+        let begins = !queue.is_beginning && queue.in_work < size.at_once && queue.is_worth_it(queue.in_work, size);
+        if begins {
+            queue.is_beginning = true;
+            queue.in_work += 1;
+        }
+        begins
+    }
+
+    /// The items of the next batch. Where there are none that are worth one, the turn is over.
+    fn take(&self, turn: &mut bool, size: BatchSize) -> Option<Vec<(T, Answer<R>)>> {
+        let mut queue = self.queue();
+        queue.is_beginning = false;
+        if !queue.is_worth_it(queue.in_work.saturating_sub(1), size) {
+            queue.in_work = queue.in_work.saturating_sub(1);
+            *turn = true;
+            return None;
+        }
+        let many = queue.waiting.len().min(size.most);
+        let items: Vec<_> = queue.waiting.drain(..many).collect();
+        drop(queue);
+        self.room.add_permits(many);
+        Some(items)
+    }
+}
+
+impl<T, R> Queue<T, R> {
+    /// Whether what waits is worth a batch beside so many others.
+    fn is_worth_it(&self, others: usize, size: BatchSize) -> bool {
+        let needed = if others == 0 { 1 } else { size.worthwhile.max(1) };
+        self.waiting.len() >= needed
+    }
+}
+
+/// A task that does batches, one after the other, while there are any.
+struct Turn<T, R> {
+    lane: Arc<Lane<T, R>>,
+    is_over: bool,
+}
+
+impl<T, R> Drop for Turn<T, R> {
+    fn drop(&mut self) {
+        if self.is_over {
+            return;
+        }
+        // A batch that panicked, or whose runtime ends, has let its callers go: they are told that nothing is known of
+        // their items. If nobody else is at work, nobody would ever take those who wait.
+        let mut queue = self.lane.queue();
+        queue.is_beginning = false;
+        queue.in_work = queue.in_work.saturating_sub(1);
+        if queue.in_work == 0 {
+            let many = queue.waiting.len();
+            queue.waiting.clear();
+            self.lane.room.add_permits(many);
+        }
+    }
+}
+
+async fn work_off<T, R>(mut turn: Turn<T, R>, size: BatchSize, work: Arc<Work<T, R>>) {
+    let lane = Arc::clone(&turn.lane);
+    while let Some(batch) = lane.take(&mut turn.is_over, size) {
+        let (items, callers): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+        for (caller, result) in callers.into_iter().zip(work(items).await) {
+            // A caller that went away does not need its answer; what it asked for is done.
+            let _gone = caller.send(result);
+        }
     }
 }
 
@@ -103,7 +221,7 @@ mod tests {
     fn held(size: BatchSize) -> (Batcher<u32, u32>, Begun, Arc<Semaphore>) {
         let (begun, go) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Semaphore::new(0)));
         let (noted, gate) = (Arc::clone(&begun), Arc::clone(&go));
-        let batcher = Batcher::start(&Handle::current(), size, move |items: Vec<u32>| {
+        let batcher = Batcher::new(Gathered::Together(Handle::current()), size, move |items: Vec<u32>| {
             noted.lock().unwrap().push(items.clone());
             let gate = Arc::clone(&gate);
             async move {

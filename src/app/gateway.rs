@@ -14,20 +14,20 @@ use kernel::seal::Keyring;
 use kernel::time::Timestamp;
 use store::change::{ApplyPolicy, Capture, Captured, OnceClaim};
 use store::query::StoredNotice;
-use store::{Store, StoreError, StoreSettings};
+use store::{Backend, Store, StoreError, StoreSettings};
 use thiserror::Error;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use crate::access::{KnownTokens, once_writers, revision_readers};
-use crate::batcher::{BatchSize, Batcher};
+use crate::batcher::{BatchSize, Batcher, Gathered};
 use crate::confirmation::ConfirmationSettings;
 use crate::denied::DeniedAttempts;
 use crate::error::AppError;
 use crate::figures::{Counters, Figures};
 use crate::ledger::Witnessing;
 use crate::mail::Post;
-use crate::profile::{LookedUp, Lookup, ReadyAsks};
+use crate::profile::{Answer, Lookup, ReadyAsks};
 
 /// What the gateway needs to know of its surroundings.
 #[derive(Debug, Clone)]
@@ -134,7 +134,7 @@ pub(crate) struct Inner {
     pub(crate) runtime: Handle,
     pub(crate) captures: Batcher<Capture, Captured>,
     /// Look-ups that wait at the same time share their round trips.
-    pub(crate) lookups: Batcher<Lookup, LookedUp>,
+    pub(crate) lookups: Batcher<Lookup, Answer>,
     pub(crate) asks: ReadyAsks,
     /// How far rights were taken away: read before what is remembered of them is relied on.
     pub(crate) revisions: Batcher<(), u64>,
@@ -324,6 +324,14 @@ async fn apply_policy(
     Ok(())
 }
 
+/// Where what is written together is gathered: SQLite has one writer, who commits as much as possible at once.
+pub(crate) fn gathered(runtime: &Handle, store: &Store) -> Gathered {
+    match store.backend() {
+        Backend::Sqlite => Gathered::Together(runtime.clone()),
+        Backend::Postgres => Gathered::Apart,
+    }
+}
+
 fn capture_writers(
     runtime: &Handle,
     store: &Store,
@@ -333,7 +341,7 @@ fn capture_writers(
 ) -> Batcher<Capture, Captured> {
     let (store, keyring, clock, entropy) =
         (store.clone(), Arc::clone(keyring), Arc::clone(clock), Arc::clone(entropy));
-    Batcher::start(runtime, CAPTURES, move |captures| {
+    Batcher::new(gathered(runtime, &store), CAPTURES, move |captures| {
         let (store, keyring, entropy) = (store.clone(), Arc::clone(&keyring), Arc::clone(&entropy));
         let at = clock.now();
         async move { crate::consent::write_captures(&store, &keyring, &entropy, captures, at).await }
@@ -345,9 +353,9 @@ fn lookup_answerers(
     store: &Store,
     keyring: &Arc<Keyring>,
     clock: &Arc<dyn Clock>,
-) -> Batcher<Lookup, LookedUp> {
+) -> Batcher<Lookup, Answer> {
     let (store, keyring, clock) = (store.clone(), Arc::clone(keyring), Arc::clone(clock));
-    Batcher::start(runtime, LOOKUPS, move |asked| {
+    Batcher::new(gathered(runtime, &store), LOOKUPS, move |asked| {
         let (store, keyring, clock) = (store.clone(), Arc::clone(&keyring), Arc::clone(&clock));
         async move { crate::profile::look_up(&store, &keyring, &*clock, asked).await }
     })

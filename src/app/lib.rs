@@ -32,8 +32,8 @@ mod system;
 mod unsubscribe;
 
 pub use access::{
-    AuthenticateError, ClientProof, ClientView, IssuedToken, NewClient, PresentedProof, PresentedToken, TokenAsk,
-    TokenDenial,
+    AuthenticateError, ClientProof, ClientView, IssuedToken, NewClient, PresentedProof, PresentedToken,
+    RememberedReader, TokenAsk, TokenDenial,
 };
 pub use confirmation::{Confirmation, ConfirmationSettings};
 pub use consent::{

@@ -3,7 +3,7 @@
 mod lookup;
 mod pull;
 
-pub(crate) use lookup::{LookedUp, Lookup, look_up};
+pub(crate) use lookup::{Answer, Lookup, look_up};
 pub use lookup::{LookupKeys, MAX_LOOKUP};
 pub use pull::{Pull, PulledPage};
 
@@ -257,6 +257,9 @@ impl DisclosureJournal for SharedJournal<'_> {
     type Error = AppError;
 
     async fn record_each(&self, records: Vec<DisclosureRecord>) -> Vec<Result<(), AppError>> {
+        if records.is_empty() {
+            return Vec::new();
+        }
         let change = RecordDisclosures { disclosures: records };
         let count = change.disclosures.len();
         let error = match self.0.perform(&change).await {

@@ -9,8 +9,8 @@ use std::future::{Ready, ready};
 use actix_web::dev::{Payload, ServiceRequest};
 use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
-use app::{Gateway, PresentedProof, PresentedToken};
-use kernel::authz::{Action, Actor, Authorized};
+use app::{Gateway, PresentedProof, PresentedToken, RememberedReader};
+use kernel::authz::{Action, Actor, Authorized, ReadProfiles};
 
 use super::console;
 use super::problem::Problem;
@@ -19,8 +19,19 @@ use super::problem::Problem;
 #[derive(Clone)]
 struct Outcome(Result<Actor, Problem>);
 
+/// Keeps a caller who is remembered for [`Reader`], and says whether there is one.
+pub(super) fn remember(gateway: &Gateway, request: &ServiceRequest) -> bool {
+    let Ok(Some(token)) = presented(request.request()) else { return false };
+    let remembered = gateway.remembered_reader(&token);
+    let is_remembered = remembered.is_some();
+    if let Some(reader) = remembered {
+        request.extensions_mut().insert(reader);
+    }
+    is_remembered
+}
+
 /// Reads the credentials of a request and keeps what came of them for [`Allowed`].
-pub(super) async fn authenticate(gateway: &Gateway, request: &ServiceRequest) {
+pub(super) async fn authenticate(gateway: &Gateway, request: &HttpRequest) {
     let outcome = match presented(request) {
         Ok(Some(token)) => gateway.authenticate(token).await.map_err(Problem::from),
         Ok(None) if request.headers().contains_key(AUTHORIZATION) => Err(Problem::unauthenticated()),
@@ -57,7 +68,7 @@ pub(super) fn dpop_proof(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
 }
 
 /// The one token of a request, with its proof where it comes under the scheme of one (RFC 6750 §2.1, RFC 9449 §7.1).
-fn presented(request: &ServiceRequest) -> Result<Option<PresentedToken<'_>>, Problem> {
+fn presented(request: &HttpRequest) -> Result<Option<PresentedToken<'_>>, Problem> {
     let mut headers = request.headers().get_all(AUTHORIZATION);
     let Some(header) = headers.next() else { return Ok(None) };
     if headers.next().is_some() {
@@ -92,11 +103,59 @@ impl<A: Action + 'static> FromRequest for Allowed<A> {
     type Future = Ready<Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Self::of(request))
+    }
+}
+
+impl<A: Action> Allowed<A> {
+    fn of(request: &HttpRequest) -> Result<Self, Problem> {
         let outcome = request.extensions().get::<Outcome>().cloned();
-        ready(match outcome {
+        match outcome {
             None => Err(Problem::unauthenticated()),
             Some(Outcome(Err(problem))) => Err(problem),
             Some(Outcome(Ok(actor))) => Authorized::prove(actor).map(Self).map_err(Problem::from),
+        }
+    }
+}
+
+/// A recipient's program that may read profiles: remembered, or authenticated just now.
+#[derive(Debug)]
+pub enum Reader {
+    /// Remembered: whether that still holds is found out by the read.
+    Remembered(RememberedReader),
+    /// Authenticated.
+    Proven(Allowed<ReadProfiles>),
+}
+
+impl Reader {
+    /// Authenticates the caller unless that was done, and so finds out what is wrong if something is.
+    ///
+    /// # Errors
+    /// When it may not read profiles.
+    pub async fn proven(
+        self,
+        gateway: &Gateway,
+        request: &HttpRequest,
+    ) -> Result<Authorized<ReadProfiles>, Problem> {
+        match self {
+            Self::Proven(allowed) => Ok(allowed.0),
+            Self::Remembered(_) => {
+                authenticate(gateway, request).await;
+                Allowed::of(request).map(|allowed| allowed.0)
+            }
+        }
+    }
+}
+
+impl FromRequest for Reader {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let remembered = request.extensions().get::<RememberedReader>().cloned();
+        ready(match remembered {
+            Some(reader) => Ok(Self::Remembered(reader)),
+            None => Allowed::of(request).map(Self::Proven),
         })
     }
 }
@@ -118,7 +177,7 @@ impl<A: Action + 'static> FromRequest for Anyone<A> {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use actix_web::test::TestRequest;
-    use kernel::authz::{CaptureConsent, ReadProfiles};
+    use kernel::authz::CaptureConsent;
 
     use super::*;
 
@@ -127,7 +186,7 @@ mod tests {
         for header in headers {
             request = request.append_header((AUTHORIZATION, *header));
         }
-        let request = request.to_srv_request();
+        let request = request.to_http_request();
         let read = presented(&request).map(|presented| presented.map(|presented| presented.token.to_owned()));
         read.map_err(|problem| problem.status().as_u16())
     }

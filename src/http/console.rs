@@ -49,7 +49,7 @@ pub(super) async fn take_seat(gateway: &Gateway, request: &ServiceRequest) {
 
 /// Who acts through a session's cookie on a path that programs use too: `None`, nobody. What is not merely read needs the
 /// secret of the session's forms as well, so that no other site can have a browser ask for it.
-pub(super) async fn seated_actor(gateway: &Gateway, request: &ServiceRequest) -> Result<Option<Actor>, Problem> {
+pub(super) async fn seated_actor(gateway: &Gateway, request: &HttpRequest) -> Result<Option<Actor>, Problem> {
     let Some(token) = Cookies::of(gateway).session(request.headers()) else { return Ok(None) };
     let Some(session) = gateway.staff_session(token).await? else { return Ok(None) };
     let is_read = request.method().is_safe();

@@ -21,7 +21,7 @@ use app::Code;
 use futures_util::FutureExt as _;
 use tracing::Instrument as _;
 
-use super::authenticate::authenticate;
+use super::authenticate::{authenticate, remember};
 use super::problem::Problem;
 use super::{Access, Edge, Route, console, denied, idempotency, origin};
 
@@ -86,7 +86,8 @@ async fn answer(
 ) -> ServiceResponse<BoxBody> {
     let access = route.access(request.method().as_str());
     match access {
-        Some(Access::Scope(_)) => authenticate(&edge.gateway, &request).await,
+        Some(Access::Scope(_)) if route.is_checked_by_its_read && remember(&edge.gateway, &request) => {}
+        Some(Access::Scope(_)) => authenticate(&edge.gateway, request.request()).await,
         Some(Access::Staff) => console::take_seat(&edge.gateway, &request).await,
         Some(Access::Public) | None => {}
     }

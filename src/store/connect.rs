@@ -6,11 +6,13 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 use sea_orm::{ConnectOptions, Database, DatabaseConnection};
+use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 
 use crate::Backend;
-use crate::error::{StoreError, from_db};
+use crate::error::{StoreError, from_db, from_sqlx};
+use crate::hot;
 
 /// Where the store is.
 #[derive(Clone)]
@@ -54,10 +56,27 @@ pub(crate) async fn connect(settings: &StoreSettings) -> Result<DatabaseConnecti
             options.max_connections(settings.max_connections.max(4)).map_sqlx_sqlite_opts(sqlite_options);
         }
         Backend::Postgres => {
-            options.max_connections(settings.max_connections.max(1)).map_sqlx_postgres_opts(postgres_options);
+            // What is kept at hand beside the pool is of the same number.
+            let pooled = settings.max_connections.saturating_sub(hot::share_of(settings.max_connections));
+            options.max_connections(pooled.max(1)).map_sqlx_postgres_opts(postgres_options);
         }
     }
     Database::connect(options).await.map_err(from_db)
+}
+
+/// How connections are opened that are kept beside the pool: as those of the pool. SQLite has none.
+pub(crate) fn hot_options(settings: &StoreSettings) -> Result<Option<PgConnectOptions>, StoreError> {
+    match settings.backend()? {
+        Backend::Sqlite => Ok(None),
+        Backend::Postgres => {
+            let options = PgConnectOptions::from_str(&settings.url).map_err(|error| from_sqlx(&error))?;
+            // The same few statements again and again, each with the index it is written for. Planned for its arguments,
+            // a list of three would look cheaper than the list of ten that a plan for all lists expects: they would be
+            // planned every time, which takes as long as reading ten persons.
+            let options = postgres_options(options).options([("plan_cache_mode", "force_generic_plan")]);
+            Ok(Some(options.disable_statement_logging()))
+        }
+    }
 }
 
 fn sqlite_options(options: SqliteConnectOptions) -> SqliteConnectOptions {

@@ -100,7 +100,7 @@ impl Store {
             writer: Arc::new(Semaphore::new(1)),
             strangers: AtomicBool::new(true),
             signed: AtomicU64::new(0),
-            hot: HotConnections::of(settings.max_connections),
+            hot: HotConnections::new(connect::hot_options(settings)?, hot::share_of(settings.max_connections)),
         };
         let store = Self { shared: Arc::new(shared) };
         store.pending_migrations().await?;
@@ -132,6 +132,17 @@ impl Store {
 
     pub(crate) fn db(&self) -> &DatabaseConnection {
         &self.shared.db
+    }
+
+    /// Asks PostgreSQL through a connection at hand: for what every capture and every look-up needs.
+    pub(crate) async fn fetch_hot(
+        &self,
+        statement: sqlx::query::Query<'_, sqlx::Postgres, sqlx::postgres::PgArguments>,
+    ) -> Result<Vec<sqlx::postgres::PgRow>, StoreError> {
+        let mut connection = self.hot().take(self.db().get_postgres_connection_pool()).await?;
+        let rows = statement.fetch_all(&mut *connection).await.map_err(|error| error::from_sqlx(&error))?;
+        self.hot().put_back(connection);
+        Ok(rows)
     }
 
     /// PostgreSQL's connections that are used over and over.

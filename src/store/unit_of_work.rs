@@ -15,7 +15,7 @@ use sqlx::query::Query;
 use tokio::sync::{OnceCell, OwnedSemaphorePermit};
 
 use crate::change::Change;
-use crate::error::{StoreError, from_db, from_sqlx};
+use crate::error::{StoreError, from_db};
 use crate::statement::sql;
 use crate::{Backend, Store};
 
@@ -173,11 +173,7 @@ impl<'s> AtOnce<'s> {
 
     /// Runs it: durable when it returns.
     pub(crate) async fn finish(&self, statement: Query<'_, Postgres, PgArguments>) -> Result<(), StoreError> {
-        let hot = self.store.hot();
-        let mut connection = hot.take(self.store.db().get_postgres_connection_pool()).await?;
-        statement.fetch_one(&mut *connection).await.map_err(|error| from_sqlx(&error))?;
-        hot.put_back(connection);
-        Ok(())
+        self.store.fetch_hot(statement).await.map(drop)
     }
 }
 

@@ -12,6 +12,7 @@ on_both!(
     a_token_has_no_more_than_was_asked_for,
     a_token_ends_with_its_time,
     a_revoked_client_is_refused_at_once_everywhere,
+    a_recipient_who_is_remembered_and_revoked_learns_nothing_more_anywhere,
     an_altered_token_is_refused,
     a_client_without_a_source_or_recipient_is_nobodys,
     a_failed_attempt_is_recorded_without_what_was_sent,
@@ -130,6 +131,44 @@ async fn a_revoked_client_is_refused_at_once_everywhere(backend: Backend) {
     ask(&two).await.expect_problem(401, "invalid_access_token");
     let denied = officer.asks_for_token(None).await.expect(401);
     assert_eq!(denied.json()["error"], "invalid_client");
+}
+
+async fn a_recipient_who_is_remembered_and_revoked_learns_nothing_more_anywhere(backend: Backend) {
+    let one = TestGateway::start(backend).await;
+    let two = one.twin().await;
+    one.crowd(3, &["profiling_segmentation"]).await;
+    let (segmentation, other) = (one.segmentation().await, one.officer().await.client);
+    let names: Vec<_> = segmentation.pulls().await.names().collect();
+    let bearer = segmentation.client.token().await;
+    let ask = json!({ "purpose": "profiling_segmentation", "pseudonyms": [names[0]] });
+    let looks_up = async |at: &TestGateway, ask: &Value| {
+        at.send(at.request("POST", "/v1/profiles/lookup").bearer_auth(&bearer).json(ask)).await
+    };
+    let disclosed = async || {
+        let entries = one.database().bytes("SELECT entry FROM ledger_entry").await;
+        let events = entries.iter().map(|entry| LedgerEntry::from_bytes(entry).unwrap().event);
+        events.filter(|event| matches!(event, LedgerEvent::Disclosed { .. })).count()
+    };
+    // Twice, so that both of them remember.
+    for at in [&one, &two, &one, &two] {
+        let answer = looks_up(at, &ask).await.expect(200);
+        assert_eq!(answer.json()["profiles"].as_array().unwrap().len(), 1);
+    }
+    let operator = Authorized::prove(Actor::Operator).unwrap();
+    // Somebody else's right is taken away: what is remembered is looked at again, and stands.
+    assert!(two.gateway().revoke_client(&operator, &other.id).await.unwrap());
+    for at in [&one, &two, &one, &two] {
+        let answer = looks_up(at, &ask).await.expect(200);
+        assert_eq!(answer.json()["profiles"].as_array().unwrap().len(), 1);
+    }
+    let before = disclosed().await;
+    assert!(two.gateway().revoke_client(&operator, &segmentation.client.id).await.unwrap());
+    for at in [&one, &two] {
+        looks_up(at, &ask).await.expect_problem(401, "invalid_access_token");
+        // Nor is it told what is wrong with its question.
+        looks_up(at, &json!({ "purpose": 7 })).await.expect_problem(401, "invalid_access_token");
+    }
+    assert_eq!(disclosed().await, before);
 }
 
 async fn an_altered_token_is_refused(backend: Backend) {

@@ -2,10 +2,10 @@
 //! said that nothing was taken away since: one small read, which requests that wait at the same time share.
 
 use std::collections::BTreeMap;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use kernel::authn::{KeyThumbprint, TokenClaims};
-use kernel::authz::{Actor, ClientActor, Scope};
+use kernel::authz::{Actor, Authorized, ClientActor, ReadProfiles, Scope};
 use kernel::time::Timestamp;
 use store::Store;
 use store::change::{ClaimOnce, OnceClaim};
@@ -15,7 +15,7 @@ use super::possession::PossessionDenial;
 use super::{AuthenticateError, PresentedToken};
 use crate::batcher::{BatchSize, Batcher};
 use crate::error::AppError;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, gathered};
 
 /// The most verified tokens remembered.
 const MOST_REMEMBERED: usize = 4_096;
@@ -24,24 +24,43 @@ const SHARED: BatchSize = BatchSize { at_once: 2, worthwhile: 1, most: 256 };
 
 /// Tokens verified lately, bounded in number and time.
 #[derive(Debug, Default)]
-pub(crate) struct KnownTokens(RwLock<BTreeMap<[u8; 32], KnownToken>>);
+pub(crate) struct KnownTokens(RwLock<BTreeMap<[u8; 32], Arc<KnownToken>>>);
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct KnownToken {
     /// The access revision before it was checked.
     revision: u64,
     expires_at: Timestamp,
     key: Option<KeyThumbprint>,
     actor: ClientActor,
+    /// That whoever has it may read profiles, if they may.
+    reads: Option<Authorized<ReadProfiles>>,
+}
+
+/// A recipient as remembered from when its token was verified. It is good for [`Gateway::lookup_remembered`] alone,
+/// which reads in one statement the persons and whether rights were taken away since.
+#[derive(Debug, Clone)]
+pub struct RememberedReader(Arc<KnownToken>);
+
+impl RememberedReader {
+    /// Who it was.
+    pub(crate) fn by(&self) -> Option<&Authorized<ReadProfiles>> {
+        self.0.reads.as_ref()
+    }
+
+    /// The access revision up to which that is known.
+    pub(crate) fn as_of(&self) -> u64 {
+        self.0.revision
+    }
 }
 
 impl KnownTokens {
-    fn get(&self, digest: &[u8; 32], revision: u64, now: Timestamp) -> Option<KnownToken> {
+    fn get(&self, digest: &[u8; 32], now: Timestamp) -> Option<Arc<KnownToken>> {
         let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        known.get(digest).filter(|token| token.revision == revision && token.expires_at > now).cloned()
+        known.get(digest).filter(|token| token.expires_at > now).cloned()
     }
 
-    fn put(&self, digest: [u8; 32], token: KnownToken, now: Timestamp) {
+    fn put(&self, digest: [u8; 32], token: Arc<KnownToken>, now: Timestamp) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MOST_REMEMBERED {
             known.retain(|_, other| other.expires_at > now && other.revision == token.revision);
@@ -56,7 +75,7 @@ impl KnownTokens {
 /// Reads the access revision, once for all who wait.
 pub(crate) fn revision_readers(runtime: &Handle, store: &Store) -> Batcher<(), u64> {
     let store = store.clone();
-    Batcher::start(runtime, SHARED, move |asked: Vec<()>| {
+    Batcher::new(gathered(runtime, &store), SHARED, move |asked: Vec<()>| {
         let store = store.clone();
         async move {
             let revision = store.access_revision().await;
@@ -71,7 +90,7 @@ pub(crate) fn revision_readers(runtime: &Handle, store: &Store) -> Batcher<(), u
 /// Uses up what may be used once, many in one commit.
 pub(crate) fn once_writers(runtime: &Handle, store: &Store) -> Batcher<OnceClaim, bool> {
     let store = store.clone();
-    Batcher::start(runtime, SHARED, move |claims: Vec<OnceClaim>| {
+    Batcher::new(gathered(runtime, &store), SHARED, move |claims: Vec<OnceClaim>| {
         let store = store.clone();
         async move {
             let many = claims.len();
@@ -106,20 +125,34 @@ impl Gateway {
             // RFC 9449 §7.2: a bound token is no bearer token, and the other way round.
             (Some(_), None) | (None, Some(_)) => return Err(AuthenticateError::Invalid),
         }
-        Ok(Actor::Client(known.actor))
+        Ok(Actor::Client(known.actor.clone()))
     }
 
-    async fn known_token(&self, token: &str) -> Result<KnownToken, AuthenticateError> {
+    /// The recipient who presents a bearer token, if it was verified lately: nothing is asked of the store. Only what
+    /// finds out by itself whether that still holds takes it.
+    #[must_use]
+    pub fn remembered_reader(&self, presented: &PresentedToken<'_>) -> Option<RememberedReader> {
+        if presented.possession.is_some() {
+            return None;
+        }
+        let digest = self.request_fingerprint(&[b"access token", presented.token.as_bytes()]);
+        let known = self.inner.known_tokens.get(&digest, self.now())?;
+        (known.key.is_none() && known.reads.is_some()).then_some(RememberedReader(known))
+    }
+
+    async fn known_token(&self, token: &str) -> Result<Arc<KnownToken>, AuthenticateError> {
         // Before anything else: what was taken away before this request began is seen by this read.
         let revision = self.inner.revisions.submit(()).await.map_err(|_| AuthenticateError::Unavailable)?;
         let now = self.now();
         let digest = self.request_fingerprint(&[b"access token", token.as_bytes()]);
-        if let Some(known) = self.inner.known_tokens.get(&digest, revision, now) {
+        if let Some(known) = self.inner.known_tokens.get(&digest, now).filter(|known| known.revision == revision) {
             return Ok(known);
         }
         let (claims, actor) = self.live_token(token, now).await?.ok_or(AuthenticateError::Invalid)?;
-        let known = KnownToken { revision, expires_at: claims.expires_at, key: claims.key, actor };
-        self.inner.known_tokens.put(digest, known.clone(), now);
+        let reads = Authorized::prove(Actor::Client(actor.clone())).ok();
+        let known =
+            Arc::new(KnownToken { revision, expires_at: claims.expires_at, key: claims.key, actor, reads });
+        self.inner.known_tokens.put(digest, Arc::clone(&known), now);
         Ok(known)
     }
 

@@ -17,7 +17,8 @@ use kernel::seal::Keyring;
 use kernel::subject::SubjectId;
 use store::Store;
 
-use super::{ReadyAsk, SharedJournal, failed};
+use super::{ProfileAsk, ReadyAsk, SharedJournal, failed};
+use crate::access::RememberedReader;
 use crate::error::{AppError, Code, Fault};
 use crate::gateway::Gateway;
 
@@ -60,9 +61,19 @@ pub(crate) struct Lookup {
     subjects: BTreeMap<SubjectId, u32>,
     /// How many keys there were.
     keys: usize,
+    /// The access revision up to which the caller's rights are known, where that was not asked before.
+    as_of: Option<u64>,
 }
 
 /// What came of a look-up.
+pub(crate) enum Answer {
+    /// What may be known.
+    LookedUp(LookedUp),
+    /// Nothing was disclosed, and nothing recorded: rights were taken away since the caller's were looked at.
+    Outdated,
+}
+
+/// What may be known of the persons of a look-up.
 pub(crate) struct LookedUp {
     batch: PermittedBatch,
     persons: u64,
@@ -76,19 +87,21 @@ pub(crate) async fn look_up(
     keyring: &Keyring,
     clock: &dyn Clock,
     asked: Vec<Lookup>,
-) -> Vec<Result<LookedUp, AppError>> {
+) -> Vec<Result<Answer, AppError>> {
     let ids: BTreeSet<SubjectId> = asked.iter().flat_map(|lookup| lookup.subjects.keys()).copied().collect();
     let ids: Vec<SubjectId> = ids.into_iter().collect();
-    let mut rows = match store.rows_by_ids(&ids).await {
-        Ok(rows) => rows,
+    let (revision, mut rows) = match store.rows_as_of(&ids).await {
+        Ok(read) => read,
         Err(error) => return asked.iter().map(|_| Err(failed(&error))).collect(),
     };
     rows.sort_unstable_by_key(|row| row.id);
     let row_of = |id: &SubjectId| rows.binary_search_by_key(id, |row| row.id).ok().and_then(|at| rows.get(at));
     let now = clock.now();
+    let stands = |lookup: &&Lookup| lookup.as_of.is_none_or(|known| known == revision);
     let mut figures = Vec::with_capacity(asked.len());
     let disclosures = asked
         .iter()
+        .filter(stands)
         .map(|lookup| {
             let mut page = Gathering::new(&lookup.policy, keyring, &lookup.ask, (lookup.pull, 0), now);
             let mut found = 0;
@@ -107,10 +120,16 @@ pub(crate) async fn look_up(
         })
         .collect();
     let released = Disclosure::release_each(disclosures, &SharedJournal(store)).await;
-    released
+    let mut released = released
         .into_iter()
         .zip(figures)
-        .map(|(batch, (persons, refused))| Ok(LookedUp { batch: batch?, persons, refused }))
+        .map(|(batch, (persons, refused))| Ok(Answer::LookedUp(LookedUp { batch: batch?, persons, refused })));
+    asked
+        .iter()
+        .map(|lookup| match stands(&lookup) {
+            true => released.next().unwrap_or(Err(AppError::Unavailable)),
+            false => Ok(Answer::Outdated),
+        })
         .collect()
 }
 
@@ -136,22 +155,53 @@ impl Gateway {
             self.note_refusal(client, RefusedAttempt::LookUpProfiles, reason).await?;
             return Err(AppError::Forbidden(Fault::at(keys.pointer(), Code::IdentifierLookupNotAllowed)));
         }
+        self.answer(ready, &keys, None).await?.ok_or(AppError::Unavailable)
+    }
+
+    /// Looks persons up for a recipient who is remembered, and finds out in the same read whether its rights still
+    /// stand. `None`: they may not, or the look-up is not an ordinary one; then the caller is to be authenticated and
+    /// [`Gateway::lookup`] asked, which says what is wrong.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn lookup_remembered(
+        &self,
+        reader: &RememberedReader,
+        ask: ProfileAsk,
+        keys: &LookupKeys,
+    ) -> Result<Option<(ReadyAsk, PermittedBatch)>, AppError> {
+        let is_ordinary = matches!(keys, LookupKeys::Pseudonyms(_)) && (1..=SHARED).contains(&keys.len());
+        let client = reader.by().and_then(|by| by.actor().client()).filter(|_| is_ordinary);
+        let Some(ready) = client.and_then(|client| self.resolve_ask(client, ask).ok()) else { return Ok(None) };
+        let answer = self.answer(&ready, keys, Some(reader.as_of())).await?;
+        Ok(answer.map(|batch| (ready, batch)))
+    }
+
+    /// What may be known; `None` if rights were taken away after `as_of`.
+    async fn answer(
+        &self,
+        ready: &ReadyAsk,
+        keys: &LookupKeys,
+        as_of: Option<u64>,
+    ) -> Result<Option<PermittedBatch>, AppError> {
         let inner = &self.inner;
         let lookup = Lookup {
             policy: self.policy(),
             ask: ready.ask.clone(),
             pull: PullId::at(self.now(), &*inner.entropy),
-            subjects: self.subjects_of(ready, &keys).await?,
+            subjects: self.subjects_of(ready, keys).await?,
             keys: keys.len(),
+            as_of,
         };
-        let looked_up = if lookup.keys <= SHARED {
+        let answer = if lookup.keys <= SHARED {
             inner.lookups.submit(lookup).await?
         } else {
             let alone = look_up(&inner.store, &inner.keyring, &*inner.clock, vec![lookup]).await.pop();
             alone.ok_or(AppError::Unavailable)??
         };
+        let Answer::LookedUp(looked_up) = answer else { return Ok(None) };
         inner.counters.disclosed(looked_up.persons, &looked_up.refused);
-        Ok(looked_up.batch)
+        Ok(Some(looked_up.batch))
     }
 
     /// The subjects behind the keys, each with its first place in the list.

@@ -4,6 +4,7 @@
 //! waited too long is read again: a withdrawal is honoured from the next page on, however slowly pages are taken.
 
 use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::Stream;
 use kernel::authz::{Authorized, ReadProfiles};
@@ -11,6 +12,7 @@ use kernel::disclosure::{Disclosure, Gathering, PermittedBatch};
 use kernel::id::PullId;
 use kernel::pseudonym::VisitingOrder;
 use serde::{Deserialize, Serialize};
+use store::query::SubjectPage;
 use tokio::task::JoinHandle;
 
 use super::ReadyAsk;
@@ -44,7 +46,11 @@ pub struct Pull {
     /// The next page to begin reading.
     started: u32,
     ahead: VecDeque<(u32, JoinHandle<Result<Disclosure, AppError>>)>,
+    spent: SpentPages,
 }
+
+/// Pages that were decided: their memory is read into again.
+type SpentPages = Arc<Mutex<Vec<SubjectPage>>>;
 
 impl std::fmt::Debug for Pull {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -107,7 +113,17 @@ impl Gateway {
         let order = self.inner.keyring.visiting_order(state.order, ready.recipient(), ranges);
         let started = state.page;
         let pull = PullId::at(self.now(), &*self.inner.entropy);
-        Ok(Pull { gateway: self.clone(), ready, caller, pull, state, order, started, ahead: VecDeque::new() })
+        Ok(Pull {
+            gateway: self.clone(),
+            ready,
+            caller,
+            pull,
+            state,
+            order,
+            started,
+            ahead: VecDeque::new(),
+            spent: SpentPages::default(),
+        })
     }
 
     fn resume(&self, caller: &str, ready: &ReadyAsk, cursor: &str) -> Result<CursorState, AppError> {
@@ -129,8 +145,10 @@ impl Gateway {
         ready: &ReadyAsk,
         (pull, page): (PullId, u32),
         ordinals: std::ops::Range<u64>,
+        spent: SpentPages,
     ) -> Result<Disclosure, AppError> {
-        let rows = self.inner.store.scan_range(ordinals.start, ordinals.end).await?;
+        let memory = spent.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+        let rows = self.inner.store.scan_range_into(memory, ordinals.start, ordinals.end).await?;
         let (gateway, ready) = (self.clone(), ready.clone());
         let decided = tokio::task::spawn_blocking(move || {
             let policy = gateway.policy();
@@ -143,6 +161,7 @@ impl Gateway {
             for row in rows.rows() {
                 page.consider(&row?, 0);
             }
+            spent.lock().unwrap_or_else(PoisonError::into_inner).push(rows);
             Ok(page.finish())
         });
         decided.await.map_err(AppError::internal)?
@@ -174,7 +193,8 @@ impl Pull {
             let page = self.started;
             let Some(range) = self.ordinals(page) else { return };
             let (gateway, ready, pull) = (self.gateway.clone(), self.ready.clone(), self.pull);
-            let task = async move { gateway.gather(&ready, (pull, page), range).await };
+            let spent = Arc::clone(&self.spent);
+            let task = async move { gateway.gather(&ready, (pull, page), range, spent).await };
             self.ahead.push_back((page, self.gateway.inner.runtime.spawn(task)));
             self.started = self.started.saturating_add(1);
         }
@@ -189,7 +209,7 @@ impl Pull {
         let mut disclosure = task.await.map_err(AppError::internal)??;
         if gateway.now().since_ms(disclosure.record().at) > FRESH_MS {
             let range = self.ordinals(page).ok_or_else(|| AppError::internal("a page without ordinals"))?;
-            disclosure = gateway.gather(&self.ready, (self.pull, page), range).await?;
+            disclosure = gateway.gather(&self.ready, (self.pull, page), range, Arc::clone(&self.spent)).await?;
         }
         let (persons, refused) = (disclosure.record().subjects, disclosure.record().refused.clone());
         let batch = disclosure.release(&gateway.inner.store).await?;

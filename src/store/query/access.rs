@@ -2,9 +2,11 @@
 
 use kernel::id::TokenId;
 
-use crate::Store;
-use crate::error::StoreError;
-use crate::statement::sql;
+use sqlx::Row as _;
+
+use crate::error::{StoreError, from_sqlx};
+use crate::statement::{sql, unsigned};
+use crate::{Backend, Store};
 
 impl Store {
     /// The count of everything that took a right away so far.
@@ -12,7 +14,13 @@ impl Store {
     /// # Errors
     /// Those of the database: then nothing that is remembered may be relied on.
     pub async fn access_revision(&self) -> Result<u64, StoreError> {
-        sql("SELECT revision FROM access_revision WHERE id = 1").only_row(self.db()).await?.unsigned(0)
+        const STATEMENT: &str = "SELECT revision FROM access_revision WHERE id = 1";
+        if self.backend() == Backend::Sqlite {
+            return sql(STATEMENT).only_row(self.db()).await?.unsigned(0);
+        }
+        let rows = self.fetch_hot(sqlx::query(STATEMENT)).await?;
+        let row = rows.first().ok_or(StoreError::Tampered)?;
+        unsigned(row.try_get(0).map_err(|error| from_sqlx(&error))?)
     }
 
     /// Whether a token was taken back.

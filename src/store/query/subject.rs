@@ -9,7 +9,7 @@ use kernel::seal::SealedSubject;
 use kernel::subject::SubjectId;
 use kernel::time::Timestamp;
 use sqlx::Row as _;
-use sqlx::postgres::PgPoolCopyExt as _;
+use sqlx::postgres::{PgPoolCopyExt as _, PgRow};
 
 use crate::error::{StoreError, from_sqlx};
 use crate::statement::{Row, signed, sql, unsigned};
@@ -49,6 +49,19 @@ impl SubjectRow {
             standing: &self.standing,
             record: &self.record,
         }
+    }
+
+    /// The same six columns of a row that was read below sea-orm.
+    fn read_hot(row: &PgRow, at: usize) -> Result<Self, StoreError> {
+        let bytes = |column: usize| row.try_get::<&[u8], _>(at + column).map_err(|error| from_sqlx(&error));
+        Ok(Self {
+            id: SubjectId::from_slice(bytes(0)?).ok_or(StoreError::Tampered)?,
+            ordinal: unsigned(row.try_get(at + 1).map_err(|error| from_sqlx(&error))?)?,
+            wrapped_key: bytes(2)?.to_vec(),
+            standing: bytes(3)?.to_vec(),
+            record: bytes(4)?.to_vec(),
+            ledger_ref: LedgerRef::from_slice(bytes(5)?).ok_or(StoreError::Tampered)?,
+        })
     }
 
     /// Reads the six columns that begin at `at`.
@@ -136,22 +149,33 @@ impl Store {
             "SELECT id, ordinal, wrapped_key, standing, record, ledger_ref FROM subject WHERE id = ANY($1::bytea[])",
         )
         .bind(ids);
-        let mut connection = self.hot().take(self.db().get_postgres_connection_pool()).await?;
-        let rows = statement.fetch_all(&mut *connection).await.map_err(|error| from_sqlx(&error))?;
-        self.hot().put_back(connection);
-        rows.iter()
-            .map(|row| {
-                let bytes = |at: usize| row.try_get::<&[u8], _>(at).map_err(|error| from_sqlx(&error));
-                Ok(SubjectRow {
-                    id: SubjectId::from_slice(bytes(0)?).ok_or(StoreError::Tampered)?,
-                    ordinal: unsigned(row.try_get(1).map_err(|error| from_sqlx(&error))?)?,
-                    wrapped_key: bytes(2)?.to_vec(),
-                    standing: bytes(3)?.to_vec(),
-                    record: bytes(4)?.to_vec(),
-                    ledger_ref: LedgerRef::from_slice(bytes(5)?).ok_or(StoreError::Tampered)?,
-                })
-            })
-            .collect()
+        let rows = self.fetch_hot(statement).await?;
+        rows.iter().map(|row| SubjectRow::read_hot(row, 0)).collect()
+    }
+
+    /// Persons by id as [`Store::rows_by_ids`], and the access revision that was in force when they were read: whoever
+    /// relied on a right that they remembered finds out here whether it still stood.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn rows_as_of(&self, ids: &[SubjectId]) -> Result<(u64, Vec<SubjectRow>), StoreError> {
+        if self.backend() == Backend::Sqlite {
+            return Ok((self.access_revision().await?, self.rows_by_ids(ids).await?));
+        }
+        let ids: Vec<&[u8]> = ids.iter().map(|id| id.as_bytes().as_slice()).collect();
+        // One row at least, for the revision.
+        let statement = sqlx::query(
+            "SELECT r.revision, s.id, s.ordinal, s.wrapped_key, s.standing, s.record, s.ledger_ref \
+             FROM access_revision r LEFT JOIN subject s ON s.id = ANY($1::bytea[]) WHERE r.id = 1",
+        )
+        .bind(ids);
+        let rows = self.fetch_hot(statement).await?;
+        let first = rows.first().ok_or(StoreError::Tampered)?;
+        let revision = unsigned(first.try_get(0).map_err(|error| from_sqlx(&error))?)?;
+        let found = |row: &&PgRow| row.try_get::<Option<&[u8]>, _>(1).is_ok_and(|id| id.is_some());
+        let subjects =
+            rows.iter().filter(found).map(|row| SubjectRow::read_hot(row, 1)).collect::<Result<_, _>>()?;
+        Ok((revision, subjects))
     }
 
     /// Since when a person is known.
@@ -203,9 +227,24 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn scan_range(&self, first: u64, end: u64) -> Result<SubjectPage, StoreError> {
+        self.scan_range_into(SubjectPage::default(), first, end).await
+    }
+
+    /// The same, into the memory of a page that nobody needs any more: ten megabytes that need not be asked for, and
+    /// cleared by the system, again.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn scan_range_into(
+        &self,
+        mut page: SubjectPage,
+        first: u64,
+        end: u64,
+    ) -> Result<SubjectPage, StoreError> {
         let (first, end) = (signed(first)?, signed(end)?);
+        page.bytes.clear();
         match self.backend() {
-            Backend::Postgres => self.copy_range(first, end).await,
+            Backend::Postgres => self.copy_range(page, first, end).await,
             Backend::Sqlite => {
                 let rows = sql("SELECT id, ordinal, wrapped_key, standing, record FROM subject \
                      WHERE ordinal >= $1 AND ordinal < $2 ORDER BY ordinal")
@@ -213,7 +252,6 @@ impl Store {
                 .with(end)
                 .rows(self.db())
                 .await?;
-                let mut page = SubjectPage { bytes: Vec::new() };
                 for row in &rows {
                     page.push(row)?;
                 }
@@ -224,7 +262,7 @@ impl Store {
 
     /// A binary `COPY`: the server sends rows as they lie, and nothing is decoded until it is needed. Measured at
     /// more than twice the rate of a query's rows.
-    async fn copy_range(&self, first: i64, end: i64) -> Result<SubjectPage, StoreError> {
+    async fn copy_range(&self, mut page: SubjectPage, first: i64, end: i64) -> Result<SubjectPage, StoreError> {
         // COPY takes no arguments; two numbers cannot carry anything else.
         let statement = format!(
             "COPY (SELECT id, ordinal, wrapped_key, standing, record FROM subject \
@@ -232,13 +270,12 @@ impl Store {
         );
         let pool = self.db().get_postgres_connection_pool();
         let mut chunks = pool.copy_out_raw(&statement).await.map_err(|error| from_sqlx(&error))?;
-        let mut bytes = Vec::new();
         let mut header = true;
         while let Some(chunk) = chunks.try_next().await.map_err(|error| from_sqlx(&error))? {
             let body = if std::mem::take(&mut header) { strip_header(&chunk)? } else { &chunk[..] };
-            bytes.extend_from_slice(body);
+            page.bytes.extend_from_slice(body);
         }
-        Ok(SubjectPage { bytes })
+        Ok(page)
     }
 
     /// Persons who changed after a position, below the commit horizon, so that nobody is missed.
@@ -306,6 +343,7 @@ impl Store {
 }
 
 /// A page of persons in one buffer, in the layout of PostgreSQL's binary `COPY` without its header.
+#[derive(Default)]
 pub struct SubjectPage {
     bytes: Vec<u8>,
 }

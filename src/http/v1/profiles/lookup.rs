@@ -1,11 +1,10 @@
 //! `POST /v1/profiles/lookup`: a few named persons, decided and recorded before anything of them is written.
 
 use actix_web::http::header::CONTENT_TYPE;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use app::{Code, Fault, Gateway, LookupKeys, MAX_LOOKUP, ProfileAsk, ReadyAsk};
 use bytes::{BufMut as _, Bytes, BytesMut};
 use kernel::attribute::AttributeName;
-use kernel::authz::ReadProfiles;
 use kernel::disclosure::PermittedBatch;
 use kernel::ledger::RefusedAttempt;
 use kernel::pseudonym::Pseudonym;
@@ -15,7 +14,7 @@ use utoipa::ToSchema;
 use validator::Validate;
 
 use crate::encode::{write_cell, write_text};
-use crate::http::authenticate::Allowed;
+use crate::http::authenticate::Reader;
 use crate::http::bounded::Bounded;
 use crate::http::json::Valid;
 use crate::http::object::Object;
@@ -86,15 +85,28 @@ pub(crate) struct ProfileBody {
     responses((status = 200, description = "The permitted persons", body = LookupResultBody)),
 )]
 pub async fn handler(
-    by: Allowed<ReadProfiles>,
+    reader: Reader,
+    request: HttpRequest,
     gateway: web::Data<Gateway>,
-    body: Valid<LookupBody>,
+    body: Result<Valid<LookupBody>, Problem>,
 ) -> Result<HttpResponse, Problem> {
-    let keys = body.value.keys()?;
-    let ask = ask(&body.value.purpose, body.value.attributes.iter().map(String::as_str))?;
-    let ready = gateway.ask(&by.0, ask, RefusedAttempt::LookUpProfiles).await?;
-    let batch = gateway.lookup(&by.0, &ready, keys).await?;
-    Ok(HttpResponse::Ok().insert_header((CONTENT_TYPE, "application/json")).body(write(&ready, &batch)))
+    if let (Reader::Remembered(reader), Ok(body)) = (&reader, &body)
+        && let (Ok(keys), Ok(ask)) = (body.value.keys(), body.value.ask())
+        && let Some((ready, batch)) = gateway.lookup_remembered(reader, ask, &keys).await?
+    {
+        return Ok(present(&ready, &batch));
+    }
+    // Before anything is said about the body.
+    let by = reader.proven(&gateway, &request).await?;
+    let body = body?.value;
+    let keys = body.keys()?;
+    let ready = gateway.ask(&by, body.ask()?, RefusedAttempt::LookUpProfiles).await?;
+    let batch = gateway.lookup(&by, &ready, keys).await?;
+    Ok(present(&ready, &batch))
+}
+
+fn present(ready: &ReadyAsk, batch: &PermittedBatch) -> HttpResponse {
+    HttpResponse::Ok().insert_header((CONTENT_TYPE, "application/json")).body(write(ready, batch))
 }
 
 /// What a recipient asks for, by names that may be none.
@@ -112,6 +124,10 @@ pub(super) fn ask<'a>(purpose: &str, attributes: impl Iterator<Item = &'a str>) 
 }
 
 impl LookupBody {
+    fn ask(&self) -> Result<ProfileAsk, Problem> {
+        ask(&self.purpose, self.attributes.iter().map(String::as_str))
+    }
+
     fn keys(&self) -> Result<LookupKeys, Problem> {
         match (&self.pseudonyms, &self.identifiers) {
             (Some(pseudonyms), None) => {
