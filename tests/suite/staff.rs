@@ -630,7 +630,7 @@ async fn pages_of_the_console_mask_passwords_and_let_managers_fill_them_in(backe
         assert!(!page.contains("<script") && !page.contains("onpaste"));
     }
     // One of 64 characters, with all that a keyboard has.
-    let long = "x7 \u{e4}\u{1f511}\"'<>&;%+ -- a passphrase of sixty-four characters, to the end";
+    let long = "x7 \u{e4}\u{1f511}\"'<>&;%+ -- a passphrase of sixty-four characters, all here";
     assert_eq!(long.chars().count(), 64);
     joining.sends(&path, &[("name", ""), ("password", long)]).await.expect(303);
     Browser::new(&gateway).signs_in("berta", long).await.expect(303);

@@ -79,13 +79,17 @@ pub async fn begin(
     ),
     responses(
         (status = 200, description = "Signed in, or one step further", body = String, content_type = "text/html", headers(("Set-Cookie" = String))),
+        (status = 303, description = "There is no identity provider"),
         (status = 403, description = "It does not count", body = String, content_type = "text/html"),
-        (status = 404, description = "There is no identity provider, or no such link", body = String, content_type = "text/html"),
+        (status = 404, description = "No such link", body = String, content_type = "text/html"),
         (status = 409, description = "The account is somebody else's, or the name is taken", body = String, content_type = "text/html"),
         (status = 503, description = "The provider does not answer", body = String, content_type = "text/html"),
     ),
 )]
 pub async fn finish(gateway: web::Data<Gateway>, request: HttpRequest) -> Result<HttpResponse, Problem> {
+    if gateway.provider_label().is_none() {
+        return Ok(see("/console/login"));
+    }
     let cookies = Cookies::of(&gateway);
     let pairs = urlencoded::pairs(request.query_string().as_bytes()).unwrap_or_default();
     let cookie = cookies.sso(request.headers()).unwrap_or_default();
