@@ -133,7 +133,10 @@ mod tests {
             "file:///etc/passwd",
             "",
         ] {
-            assert!(provider.call(ProviderCall::Get(url.to_owned())).await.unwrap_err().contains("address"), "{url}");
+            assert!(
+                provider.call(ProviderCall::Get(url.to_owned())).await.unwrap_err().contains("address"),
+                "{url}"
+            );
         }
     }
 }

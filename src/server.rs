@@ -23,8 +23,8 @@ use crate::assets::{self, PolicyFolderError};
 use crate::config::{ConfigError, Settings};
 use crate::http::Edge;
 use crate::keys::{self, KeyFileError};
-use crate::smtp::Smtp;
 use crate::provider::HttpProvider;
+use crate::smtp::Smtp;
 use crate::witness::HttpWitness;
 
 /// Connections that wait to be accepted.

@@ -26,9 +26,9 @@ use crate::denied::DeniedAttempts;
 use crate::error::AppError;
 use crate::figures::{Counters, Figures};
 use crate::ledger::Witnessing;
-use crate::staff::{Sso, SsoSettings};
 use crate::mail::Post;
 use crate::profile::{LookedUp, Lookup, ReadyAsks};
+use crate::staff::{Sso, SsoSettings};
 
 /// What the gateway needs to know of its surroundings.
 #[derive(Debug, Clone)]

@@ -16,8 +16,8 @@ pub use session::{MOST_SESSIONS, SessionGrant, StaffSession, StaffStage};
 pub use sign_in::{Machine, SignInDenial, SignedIn};
 pub(crate) use sso::Sso;
 pub use sso::{
-    IdentityProvider, ProviderAnswer, ProviderAnswered, ProviderCall, SsoAnswer, SsoBegun, SsoDenial, SsoFinished, SsoFor,
-    SsoSettings,
+    IdentityProvider, ProviderAnswer, ProviderAnswered, ProviderCall, SsoAnswer, SsoBegun, SsoDenial, SsoFinished,
+    SsoFor, SsoSettings,
 };
 
 use kernel::authn::SecretHash;

@@ -86,7 +86,10 @@ impl OidcSettings {
             return fault("staff.oidc.client_id", "what the provider calls this gateway is missing");
         }
         if self.email_domains.is_empty() && self.subjects.is_empty() {
-            return fault("staff.oidc.email_domains", "name the domains of your staff, or their accounts in subjects");
+            return fault(
+                "staff.oidc.email_domains",
+                "name the domains of your staff, or their accounts in subjects",
+            );
         }
         if self.email_domains.iter().any(|domain| domain.is_empty() || domain.contains(['@', '*'])) {
             return fault("staff.oidc.email_domains", "a domain is written whole, for example shop.example");
@@ -98,7 +101,10 @@ impl OidcSettings {
             return fault("staff.oidc.roles", "a claim that tells roles, and what its words mean, go together");
         }
         if self.provision && self.role_claim.is_empty() {
-            return fault("staff.oidc.provision", "who becomes staff by signing in needs a role: set role_claim and roles");
+            return fault(
+                "staff.oidc.provision",
+                "who becomes staff by signing in needs a role: set role_claim and roles",
+            );
         }
         let client_secret = match (self.client_secret.0.as_str(), self.client_secret_file.as_os_str().is_empty()) {
             (secret, true) => secret.to_owned(),
@@ -106,7 +112,9 @@ impl OidcSettings {
                 .map_err(|reason| ConfigError::Value { key: "staff.oidc.client_secret_file", reason })?
                 .trim()
                 .to_owned(),
-            (_, false) => return fault("staff.oidc.client_secret", "the secret is said here or in a file, not both"),
+            (_, false) => {
+                return fault("staff.oidc.client_secret", "the secret is said here or in a file, not both");
+            }
         };
         Ok(Some(SsoSettings {
             issuer: self.issuer.clone(),

@@ -60,6 +60,7 @@ email_domains = ["shop.example"]
 mfa_amr = ["otp"]
 EOF
 export CONSENTRY__STAFF__OIDC__CLIENT_SECRET='a secret that is long enough: with +/%'
+: > "$work/provider"
 node sso.mjs provider "$provider_port" "http://127.0.0.1:$gateway_port" > "$work/provider" 2>&1 &
 provider=$!
 while ! grep -q '^provider: ' "$work/provider"; do

@@ -33,12 +33,12 @@ async function provider(port, gateway) {
     }],
     jwks: { keys: [{ ...key, use: 'sig', alg: 'RS256', kid: 'rsa' }] },
     cookies: { keys: ['only for this run'] },
-    claims: { openid: ['sub'], email: ['email', 'email_verified'], acr: null, amr: null, auth_time: null },
+    claims: { openid: ['sub', 'amr'], email: ['email', 'email_verified'], auth_time: null },
     conformIdTokenClaims: false,
     features: { devInteractions: { enabled: false } },
     interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
     async findAccount(_, id) {
-      const { amr, ...claims } = accounts[id];
+      const claims = accounts[id];
       return { accountId: id, claims: async () => ({ sub: id, ...claims }) };
     },
     async loadExistingGrant(ctx) {
@@ -138,7 +138,7 @@ const now = () => Math.floor(Date.now() / 30_000);
 
 async function browser(url, annas, bertas) {
   const gateway = new URL(url).origin;
-  const path = (link) => new URL(link).pathname;
+  const path = (link) => new URL(link, gateway).pathname;
   const token = (link) => path(link).split('/').pop();
 
   for (const login of ['stranger', 'foreign', 'unverified']) {

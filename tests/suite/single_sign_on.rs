@@ -51,7 +51,12 @@ async fn goes(browser: &mut Browser<'_>) -> String {
 }
 
 /// Signs in with the provider, all the way back.
-async fn comes(browser: &mut Browser<'_>, provider: &Provider, sub: &str, changed: &Value) -> crate::harness::Answer {
+async fn comes(
+    browser: &mut Browser<'_>,
+    provider: &Provider,
+    sub: &str,
+    changed: &Value,
+) -> crate::harness::Answer {
     let led = goes(browser).await;
     let back = provider.lets_in(browser.at, &led, sub, changed);
     browser.arrives(CALLBACK, &back).await
@@ -92,7 +97,10 @@ async fn an_invited_member_joins_and_signs_in_with_the_provider(backend: Backend
     let mut second = Browser::new(&gateway);
     let page = comes(&mut second, &provider, &sub, &json!({})).await.expect(200);
     // A page leads on: a redirect would still be the other site's, and the session's cookie would not be sent.
-    assert_eq!((page.header("refresh"), page.header("referrer-policy")), (Some("0; url=/console"), Some("no-referrer")));
+    assert_eq!(
+        (page.header("refresh"), page.header("referrer-policy")),
+        (Some("0; url=/console"), Some("no-referrer"))
+    );
     assert!(!second.cookies.contains_key("consentry-sso"));
     let account = second.opens("/console/account").await.expect(200).text();
     assert_eq!(account.matches("(through the provider)").count(), 2);
@@ -112,9 +120,8 @@ async fn an_invited_member_joins_and_signs_in_with_the_provider(backend: Backend
     third.opens("/console").await.expect(303);
     // On record, by the member's id; what the provider calls them is nowhere.
     let events = events(&gateway).await;
-    let in_by_provider = |event: &&LedgerEvent| {
-        matches!(event, LedgerEvent::StaffSignedInByProvider { provider_factor: true, .. })
-    };
+    let in_by_provider =
+        |event: &&LedgerEvent| matches!(event, LedgerEvent::StaffSignedInByProvider { provider_factor: true, .. });
     assert_eq!(events.iter().filter(in_by_provider).count(), 3);
     assert_eq!(events.iter().filter(|event| matches!(event, LedgerEvent::StaffLinked { .. })).count(), 1);
     let stored = gateway.database().everything().await;
@@ -146,7 +153,8 @@ async fn without_the_providers_second_factor_ours_is_asked_for(backend: Backend)
     let mut second = Browser::new(&gateway);
     let page = comes(&mut second, &provider, "248", &weak).await.expect(200);
     assert_eq!(page.header("refresh"), Some("0; url=/console/second-factor"));
-    let half = gateway.send(second.request("GET", "/v1/rights-requests").header("accept", "application/json")).await;
+    let half =
+        gateway.send(second.request("GET", "/v1/rights-requests").header("accept", "application/json")).await;
     half.expect_problem(401, "unauthenticated");
     second.opens("/console/second-factor").await.expect(200);
     second.sends("/console/second-factor", &[("code", "000000")]).await.expect(403);
@@ -397,11 +405,13 @@ async fn only_where_the_operator_says_so_does_the_provider_make_staff(backend: B
     // Another account of the same name is not the same person.
     comes(&mut Browser::new(&gateway), &provider, "249", &changed).await.expect(409);
     // Whom the operator named for an account is not made anew, whatever their address, and keeps their role.
-    invites(&gateway, "berta", Role::Officer).await;
+    let link = invites(&gateway, "berta", Role::Officer).await;
     let changed = json!({ "groups": ["officers"], "email": null });
     let mut berta = Browser::new(&gateway);
     comes(&mut berta, &provider, "777", &changed).await.expect(200);
     assert!(berta.opens("/console").await.expect(200).text().contains("berta (officer)"));
+    // The link that she was sent is used up by it.
+    Browser::new(&gateway).opens(&link).await.expect(404);
     let made = events(&gateway).await;
     assert_eq!(made.iter().filter(|event| matches!(event, LedgerEvent::StaffProvisioned { .. })).count(), 1);
     gateway.expect_sound_ledger().await;
@@ -462,7 +472,8 @@ async fn a_linked_account_that_was_moved_lets_nobody_in(backend: Backend) {
     let path = invites(&gateway, "mallory", Role::Marketer).await;
     let mut mallory = Browser::new(&gateway);
     joins(&mut mallory, &provider, &path, "666", &json!({})).await;
-    let moved = format!("UPDATE staff_identity SET staff_id = (SELECT id FROM staff WHERE name = '{}')", officer.name);
+    let moved =
+        format!("UPDATE staff_identity SET staff_id = (SELECT id FROM staff WHERE name = '{}')", officer.name);
     gateway.database().execute(&moved).await;
     let mut again = Browser::new(&gateway);
     comes(&mut again, &provider, "666", &json!({})).await.expect(403);

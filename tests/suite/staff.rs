@@ -479,7 +479,8 @@ async fn sec_02_a_row_of_staff_that_was_edited_or_moved_lets_nobody_in(backend: 
     let of = |column: &str, name: &str| format!("(SELECT {column} FROM kept WHERE name = '{name}')");
     let back = async || {
         for column in ["role", "password_hash", "authenticator", "seal"] {
-            let whole = format!("UPDATE staff SET {column} = (SELECT {column} FROM kept WHERE kept.id = staff.id)");
+            let whole =
+                format!("UPDATE staff SET {column} = (SELECT {column} FROM kept WHERE kept.id = staff.id)");
             database.execute(&whole).await;
         }
     };
@@ -523,7 +524,10 @@ async fn sec_02_a_row_of_staff_that_was_edited_or_moved_lets_nobody_in(backend: 
     }
     // The other's authenticator under one's own password: no code of either counts.
     database
-        .execute(&format!("UPDATE staff SET authenticator = {} WHERE name = 'olivia'", of("authenticator", "mallory")))
+        .execute(&format!(
+            "UPDATE staff SET authenticator = {} WHERE name = 'olivia'",
+            of("authenticator", "mallory")
+        ))
         .await;
     let mut moved = Browser::new(&gateway);
     moved.signs_in("olivia", PASSWORD).await.expect(303);

@@ -164,8 +164,7 @@ impl Gateway {
         let from = session.row.staff.password_hash.clone().ok_or(StaffFault::WrongPassword)?;
         let to = self.hash_password(session.staff(), new_password(new, session.name())?).await?;
         let (begun, grant) = self.renewed(session, machine);
-        let change =
-            ChangePassword { staff: session.staff(), from, to, factor, session: begun, at: self.now() };
+        let change = ChangePassword { staff: session.staff(), from, to, factor, session: begun, at: self.now() };
         match self.inner.store.perform(&change).await {
             Ok((true, _)) => Ok(grant),
             // Somebody changed it meanwhile.

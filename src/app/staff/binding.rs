@@ -24,8 +24,7 @@ impl Gateway {
     ) -> [u8; 32] {
         let role = role.as_str().as_bytes();
         let name = name.as_str().as_bytes();
-        let parts =
-            [&b"staff v1"[..], b"member", staff.as_bytes(), name, role, &[u8::from(has_authenticator)]];
+        let parts = [&b"staff v1"[..], b"member", staff.as_bytes(), name, role, &[u8::from(has_authenticator)]];
         self.request_fingerprint(&parts)
     }
 

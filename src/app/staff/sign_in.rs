@@ -226,7 +226,8 @@ impl Gateway {
     async fn keep_hash(&self, row: &StaffRow, password: &str) -> Result<(), AppError> {
         let cost = self.settings().hash_cost;
         let hash = self.open_password(row).and_then(|phc| phc.parse::<SecretHash>().ok());
-        if let Some(from) = row.password_hash.clone().filter(|_| hash.is_some_and(|hash| hash.needs_rehash(cost))) {
+        if let Some(from) = row.password_hash.clone().filter(|_| hash.is_some_and(|hash| hash.needs_rehash(cost)))
+        {
             let to = self.hash_password(row.id, password_form(password)).await?;
             self.inner.store.perform(&KeepHash { staff: row.id, from, to }).await?;
         }

@@ -6,8 +6,8 @@ use app::{Code, Gateway, MOST_SESSIONS, Shown, StaffFault, StaffSession};
 
 use super::authenticator::recovery_codes;
 use super::{
-    Cookies, Form, Seated, alert, allow_provider, form, input, inside, machine, provider_button, put_cookie, put_wait,
-    refuse, seat, secret_input, see, too_many_failures,
+    Cookies, Form, Seated, alert, allow_provider, form, input, inside, machine, provider_button, put_cookie,
+    put_wait, refuse, seat, secret_input, see, too_many_failures,
 };
 use crate::http::page::{self, escape};
 use crate::http::problem::Problem;
@@ -30,7 +30,11 @@ async fn account(
         };
         rows.push_str(&format!(
             "<tr><td>{}</td><td>{}</td><td>{}</td><td>{end}</td></tr>\n",
-            escape(&format!("{}{}", known.machine, if known.by_provider { " (through the provider)" } else { "" })),
+            escape(&format!(
+                "{}{}",
+                known.machine,
+                if known.by_provider { " (through the provider)" } else { "" }
+            )),
             known.created_at,
             known.seen_at
         ));
@@ -192,8 +196,10 @@ async fn act(
             let (codes, grant) = gateway.renew_recovery_codes(session, shown, &machine).await?;
             let items: String =
                 codes.iter().map(|code| format!("<li><code>{}</code></li>\n", escape(code))).collect();
-            let main =
-                format!("{}<p><a href=\"/console/account\">Back to your account</a></p>\n", recovery_codes(&items));
+            let main = format!(
+                "{}<p><a href=\"/console/account\">Back to your account</a></p>\n",
+                recovery_codes(&items)
+            );
             let mut response = page::respond(StatusCode::OK, ("en", "Your recovery codes"), &main, None);
             put_cookie(&mut response, &Cookies::of(gateway).set_session(&grant.token));
             Ok(response)

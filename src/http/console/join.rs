@@ -108,7 +108,9 @@ pub async fn submit(
         StaffFault::Name => "The name is not taken: letters a to z, digits, _ and -.".to_owned(),
         StaffFault::Password(fault) => format!("{fault}."),
         StaffFault::Failed(error) => return refuse(&request, error.into()),
-        StaffFault::WrongPassword | StaffFault::Wait(_) | StaffFault::Code | StaffFault::SignInAgain => "That is not possible.".to_owned(),
+        StaffFault::WrongPassword | StaffFault::Wait(_) | StaffFault::Code | StaffFault::SignInAgain => {
+            "That is not possible.".to_owned()
+        }
     };
     let invitation = gateway.staff_invitation(link).await?;
     Ok(page(&gateway, &request, &invitation, (StatusCode::UNPROCESSABLE_ENTITY, &words)))

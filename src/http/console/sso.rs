@@ -153,14 +153,18 @@ fn denied(request: &HttpRequest, denial: SsoDenial) -> Result<HttpResponse, Prob
             "The account does not let you in here. Ask an administrator whether you are invited and linked to it.",
         ),
         SsoDenial::Taken => (Code::NameTaken, "The account, or its name, is somebody else's here."),
-        SsoDenial::Unreachable => (Code::ProviderUnreachable, "The identity provider does not answer. Try again soon."),
+        SsoDenial::Unreachable => {
+            (Code::ProviderUnreachable, "The identity provider does not answer. Try again soon.")
+        }
         SsoDenial::Fault(StaffFault::Wait(seconds)) => {
             let text = too_many_failures(seconds);
             let mut response = failed(StatusCode::TOO_MANY_REQUESTS, &text);
             put_wait(&mut response, seconds);
             return Ok(response);
         }
-        SsoDenial::Fault(StaffFault::Failed(error)) | SsoDenial::Failed(error) => return refuse(request, error.into()),
+        SsoDenial::Fault(StaffFault::Failed(error)) | SsoDenial::Failed(error) => {
+            return refuse(request, error.into());
+        }
         SsoDenial::Fault(_) => (Code::SignInFailed, "Password or code is wrong, or the code was used already."),
     };
     let problem = Problem::of(code);
@@ -171,7 +175,9 @@ fn denied(request: &HttpRequest, denial: SsoDenial) -> Result<HttpResponse, Prob
 }
 
 fn failed(status: StatusCode, words: &str) -> HttpResponse {
-    let main =
-        format!("<p role=\"alert\">{}</p>\n<p><a href=\"/console/login\">Back to the sign-in</a></p>\n", escape(words));
+    let main = format!(
+        "<p role=\"alert\">{}</p>\n<p><a href=\"/console/login\">Back to the sign-in</a></p>\n",
+        escape(words)
+    );
     page::respond(status, ("en", "Not signed in"), &main, None)
 }

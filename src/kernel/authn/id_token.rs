@@ -252,11 +252,7 @@ fn check_audience(claims: &Map<String, Value>, client_id: &str) -> Result<(), Id
     if is_ours && is_asked_by_us { Ok(()) } else { Err(IdTokenError::Audience) }
 }
 
-fn check_times(
-    claims: &Map<String, Value>,
-    max_age_ms: Option<i64>,
-    now: Timestamp,
-) -> Result<(), IdTokenError> {
+fn check_times(claims: &Map<String, Value>, max_age_ms: Option<i64>, now: Timestamp) -> Result<(), IdTokenError> {
     let at = |name: &str| match claims.get(name) {
         None => Ok(None),
         Some(value) => match value.as_i64() {

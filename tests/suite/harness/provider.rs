@@ -127,7 +127,13 @@ impl Provider {
 
     /// Somebody signs in there, as they were sent: the parameters that their browser brings back. `changed` are claims that
     /// are otherwise; `null` leaves one out.
-    pub(crate) fn lets_in(&self, at: &TestGateway, sent_to: &str, sub: &str, changed: &Value) -> Vec<(String, String)> {
+    pub(crate) fn lets_in(
+        &self,
+        at: &TestGateway,
+        sent_to: &str,
+        sub: &str,
+        changed: &Value,
+    ) -> Vec<(String, String)> {
         let url = url::Url::parse(sent_to).unwrap();
         assert!(sent_to.starts_with(&format!("{}/authorize?", self.issuer)), "{sent_to}");
         let asked: BTreeMap<_, _> = url.query_pairs().into_owned().collect();

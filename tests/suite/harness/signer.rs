@@ -41,8 +41,11 @@ impl Signer {
 
     /// Something signed under a header as it is given.
     pub(crate) fn signs_under(&self, header: &Value, claims: &Value) -> String {
-        let message =
-            format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims.to_string()));
+        let message = format!(
+            "{}.{}",
+            URL_SAFE_NO_PAD.encode(header.to_string()),
+            URL_SAFE_NO_PAD.encode(claims.to_string())
+        );
         let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &self.key, Algorithm::EdDSA).unwrap();
         format!("{message}.{signature}")
     }

@@ -100,7 +100,9 @@ fn each_claim_must_fit() {
         claims[claim] = value.clone();
         assert_eq!(verify(&signed(&header(), &claims)).unwrap_err(), error, "{claim} {value}");
     }
-    for (claim, error) in [("exp", IdTokenError::Malformed), ("iat", IdTokenError::Malformed), ("auth_time", IdTokenError::AuthTime)] {
+    for (claim, error) in
+        [("exp", IdTokenError::Malformed), ("iat", IdTokenError::Malformed), ("auth_time", IdTokenError::AuthTime)]
+    {
         let mut claims = claims();
         claims.as_object_mut().unwrap().remove(claim);
         assert_eq!(verify(&signed(&header(), &claims)).unwrap_err(), error, "{claim}");
@@ -126,7 +128,11 @@ fn only_a_key_of_the_provider_counts_and_under_its_own_algorithm() {
     let good = signed(&header(), &claims());
     let signature = good.rsplit_once('.').unwrap().1;
     for alg in ["RS256", "ES256", "PS256"] {
-        assert_eq!(verify(&format!("{}{signature}", unsigned(alg))).unwrap_err(), IdTokenError::Signature, "{alg}");
+        assert_eq!(
+            verify(&format!("{}{signature}", unsigned(alg))).unwrap_err(),
+            IdTokenError::Signature,
+            "{alg}"
+        );
     }
     assert_eq!(verify(&good[..good.len() - 4]).unwrap_err(), IdTokenError::Signature);
     for (name, value, error) in [
@@ -163,7 +169,8 @@ fn keys_that_cannot_have_signed_are_left_out() {
     ] {
         assert_eq!(set(none.clone()).unwrap_err(), IdTokenError::Malformed, "{none}");
     }
-    let mixed = json!([{ "kty": "oct", "k": "AAAA" }, { "kty": "RSA", "e": "AQAB", "n": B64.encode([0xc3; 256]) }]);
+    let mixed =
+        json!([{ "kty": "oct", "k": "AAAA" }, { "kty": "RSA", "e": "AQAB", "n": B64.encode([0xc3; 256]) }]);
     assert_eq!(format!("{:?}", set(mixed).unwrap()), "ProviderKeys { keys: 1 }");
     for none in ["", "[]", "{}", "{\"keys\": 1}"] {
         assert_eq!(ProviderKeys::from_json(none).unwrap_err(), IdTokenError::Malformed);

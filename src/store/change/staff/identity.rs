@@ -30,10 +30,12 @@ impl fmt::Debug for NewIdentity {
 impl NewIdentity {
     /// Puts it in the place of the one there was. One that is somebody else's is [`StoreError::Conflict`].
     pub(super) async fn link(&self, conn: &Conn<'_>, staff: StaffId, at: Timestamp) -> Result<(), StoreError> {
-        sql("DELETE FROM staff_identity WHERE staff_id = $1")
-            .with_bytes(staff.as_bytes())
-            .execute(conn.raw())
-            .await?;
+        // A link that was still to be used would let somebody else in beside it.
+        for statement in
+            ["DELETE FROM staff_identity WHERE staff_id = $1", "DELETE FROM staff_invitation WHERE staff_id = $1"]
+        {
+            sql(statement).with_bytes(staff.as_bytes()).execute(conn.raw()).await?;
+        }
         sql("INSERT INTO staff_identity (identity_hash, staff_id, binding, linked_at) VALUES ($1, $2, $3, $4)")
             .with_bytes(&self.identity_hash)
             .with_bytes(staff.as_bytes())

@@ -127,7 +127,9 @@ impl Change for InviteStaff {
             _ if !done => return Entries::unchanged(Unchanged::AlreadyDone),
             Invited::First => return Entries::unchanged(Unchanged::Prepared),
             Invited::New { id, role, .. } => LedgerEvent::StaffInvited { staff: *id, role: *role, by: self.by },
-            Invited::Again { id, .. } => LedgerEvent::StaffChanged { staff: *id, act: StaffAct::Reset, by: self.by },
+            Invited::Again { id, .. } => {
+                LedgerEvent::StaffChanged { staff: *id, act: StaffAct::Reset, by: self.by }
+            }
         };
         Entries::one(LedgerEntry { at: self.at, event })
     }
