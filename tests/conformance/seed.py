@@ -71,31 +71,37 @@ def links(address):
     return found
 
 
+def invite(binary, data, name, role):
+    """The path of a one-time link."""
+    command = [binary, "staff", "invite", "--data", data, "--name", name, "--role", role]
+    link = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    return urllib.parse.urlsplit(link).path
+
+
 class Member:
     """A member of staff at a browser, signed in."""
 
     def __init__(self, binary, data, name, role):
         self.jar = http.cookiejar.CookieJar()
         self.opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(self.jar))
-        invite = [binary, "staff", "invite", "--data", data, "--name", name, "--role", role]
-        link = subprocess.run(invite, check=True, capture_output=True, text=True).stdout.strip()
-        path = urllib.parse.urlsplit(link).path
+        path = invite(binary, data, name, role)
         self.open(path)
         page = self.send(path, name="", password="a few words that nobody joins")
         key = re.search(r'<code id="key">([^<]+)<', page).group(1)
         self.send("/console/authenticator", code=code(key))
         self.open("/console/account")
 
-    def open(self, path):
-        with self.opener.open(urllib.request.Request(URL + path, headers={"Accept": "text/html"})) as answer:
+    def open(self, path, body=None):
+        request = urllib.request.Request(URL + path, body, {"Accept": "text/html"})
+        with self.opener.open(request) as answer:
             page = answer.read().decode()
-        self.csrf = re.search(r'name="csrf" value="([^"]+)"', page).group(1)
+        # Each session has its own.
+        secret = re.search(r'name="csrf" value="([^"]+)"', page)
+        self.csrf = secret.group(1) if secret else None
         return page
 
     def send(self, path, **inputs):
-        body = urllib.parse.urlencode({**inputs, "csrf": self.csrf}).encode()
-        with self.opener.open(urllib.request.Request(URL + path, body, {"Accept": "text/html"})) as answer:
-            return answer.read().decode()
+        return self.open(path, urllib.parse.urlencode({**inputs, "csrf": self.csrf}).encode())
 
     def seat(self):
         cookie = "; ".join(f"{cookie.name}={cookie.value}" for cookie in self.jar)
@@ -116,9 +122,8 @@ def main():
     subjects = [call("/v1/subjects/lookup", {"subject": {"email": address}}, OFFICER)["id"] for address, _ in made]
     receipts = [receipt["receipt"] for _, receipt in made]
     request = call("/v1/rights-requests", {"type": "access", "subject": {"email": made[0][0]}}, OFFICER)
-    imported = call(
-        "/v1/imports?evidence=list-2026", "email,captured_at,purpose:email_marketing\ndora@example.org,2026-11-01T08:00:00Z,given\n",
-        SOURCE, kind="text/csv")
+    file = "email,captured_at,purpose:email_marketing\ndora@example.org,2026-11-01T08:00:00Z,given\n"
+    imports = [call("/v1/imports?evidence=list-2026", file, SOURCE, kind="text/csv")["id"] for _ in range(2)]
     # Its entries are in the tree within a second.
     for _ in range(50):
         size = int(call("/ledger/checkpoint", accept="text/plain").split("\n")[1])
@@ -128,7 +133,9 @@ def main():
     width = f".p/{size}" if size < 256 else ""
     paths = {
         "/v1/notices/{digest}": {"digest": [notice]},
-        "/v1/imports/{id}": {"id": [imported["id"]]},
+        "/v1/imports/{id}": {"id": imports[:1]},
+        "/v1/imports/{id}/apply": {"id": imports[1:]},
+        "/console/join/{token}": {"token": [invite(binary, data, "carl", "auditor").rsplit("/")[-1]]},
         "/v1/rights-requests/{id}": {"id": [request["id"]]},
         "/ledger/tile/{tile}": {"tile": [f"0/000{width}", f"entries/000{width}"]},
         **{f"/v1/subjects/{{id}}/{of}": {"id": subjects} for of in ("explain", "consents", "record", "disclosures")},

@@ -131,6 +131,7 @@ pub async fn show(by: Seated, gateway: web::Data<Gateway>) -> Result<HttpRespons
         (status = 200, description = "New recovery codes, shown this once", body = String, content_type = "text/html", headers(("Set-Cookie" = String))),
         (status = 303, description = "Done", headers(("Set-Cookie" = Option<String>))),
         (status = 403, description = "Password or code is wrong, or the form was not opened here", body = String, content_type = "text/html"),
+        (status = 404, description = "There is no such session to end", body = String, content_type = "text/html"),
         (status = 422, description = "The new password is not taken", body = String, content_type = "text/html"),
         (status = 429, description = "Too many failures", body = String, content_type = "text/html", headers(("Retry-After" = u64))),
     ),
