@@ -17,7 +17,6 @@ fuzz_target!(|text: &str| {
         let again = Identifier::parse(kind, identifier.expose()).expect("what was read can be read again");
         assert_eq!(again.expose(), identifier.expose());
         assert!(!identifier.expose().chars().any(char::is_control));
-        assert!(!format!("{identifier:?}").contains(identifier.expose()) || identifier.expose().len() < 3);
     }
     if let Ok(at) = text.parse::<Timestamp>() {
         assert_eq!(at.to_string().parse::<Timestamp>().ok(), Some(at));
