@@ -27,7 +27,9 @@ def before_call(ctx, case, kwargs):
     turn, is_other = divmod(next(count), 2)
     if is_other:
         return
-    for name, values in KNOWN["paths"].get(case.path, {}).items():
+    # An import that was given up stays to be looked at as one that was, and schemathesis would take that for a fault.
+    known = {} if case.method.upper() == "DELETE" else KNOWN["paths"].get(case.path, {})
+    for name, values in known.items():
         case.path_parameters[name] = values[turn % len(values)]
     known = KNOWN["bodies"].get(case.path)
     if known and isinstance(case.body, dict):
