@@ -164,7 +164,7 @@ async fn without_the_providers_second_factor_ours_is_asked_for(backend: Backend)
     let ask = |code: String| [("change", "codes".to_owned()), ("code", code)];
     gateway.clock().advance_ms(11 * 60_000);
     second.opens("/console/account").await.expect(200);
-    let late = ask(code(&gateway)).map(|(name, value)| (name, value));
+    let late = ask(code(&gateway));
     let late: Vec<_> = late.iter().map(|(name, value)| (*name, value.as_str())).collect();
     second.sends("/console/account", &late).await.expect(403);
     let mut third = Browser::new(&gateway);
