@@ -6,9 +6,11 @@
 
 mod data_dir;
 mod mail;
+mod oidc;
 
 pub use data_dir::{DataDir, DataDirError, Missing};
 pub use mail::{ConfirmationLimits, MailPassword, MailSettings, MailTls};
+pub use oidc::{OidcSecret, OidcSettings, StaffSettings};
 
 use std::collections::HashMap;
 use std::fmt;
@@ -48,6 +50,8 @@ pub struct Settings {
     pub mail: MailSettings,
     /// Double opt-in.
     pub confirmation: ConfirmationLimits,
+    /// Staff.
+    pub staff: StaffSettings,
     /// The log.
     pub log: LogSettings,
 }
@@ -307,6 +311,7 @@ impl Settings {
         self.check_address()?;
         self.mail.check()?;
         HttpWitness::of(&self.ledger)?;
+        self.staff.oidc.read()?;
         let server = &self.server;
         let at_least_one = [
             ("confirmation.valid_hours", u64::from(self.confirmation.valid_hours)),

@@ -128,7 +128,7 @@ const IMPORT: Access = Access::Scope(Scope::ImportsWrite);
 const PUBLIC: Access = Access::Public;
 const STAFF: Access = Access::Staff;
 
-static ROUTES: [Route; 54] = [
+static ROUTES: [Route; 56] = [
     // Persons and forms: no login.
     Route {
         is_cross_origin: true,
@@ -301,6 +301,8 @@ static ROUTES: [Route; 54] = [
         "GET, HEAD, POST",
         &[get(STAFF, || web::to(console::staff::show)), post(STAFF, || web::to(console::staff::submit))],
     ),
+    at("/console/sso", "POST", &[post(STAFF, || web::to(console::sso::begin))]),
+    at("/console/sso/callback", "GET, HEAD", &[get(STAFF, || web::to(console::sso::finish))]),
     at("/console/sign-out", "POST", &[post(STAFF, || web::to(console::sign_out::handler))]),
     // Everybody.
     at("/ledger/checkpoint", "GET, HEAD", &[get(PUBLIC, || web::to(ledger::checkpoint::handler))]),

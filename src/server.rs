@@ -23,6 +23,7 @@ use crate::assets::{self, PolicyFolderError};
 use crate::config::{ConfigError, Settings};
 use crate::http::Edge;
 use crate::keys::{self, KeyFileError};
+use crate::provider::HttpProvider;
 use crate::smtp::Smtp;
 use crate::witness::HttpWitness;
 
@@ -113,6 +114,9 @@ pub async fn start(settings: &Settings) -> Result<Running, ServeError> {
     if let Some((witness, key)) = HttpWitness::of(&settings.ledger)? {
         gateway.witnessed_by(Arc::new(witness), key);
     }
+    if let Some(provider) = gateway.settings().sso.as_ref().and_then(HttpProvider::of) {
+        gateway.identified_by(Arc::new(provider));
+    }
     for form in gateway.forms_without_mail() {
         tracing::warn!(form, "this form asks for confirmations, but mail.host is not set: its mails wait");
     }
@@ -186,6 +190,7 @@ async fn open_with(settings: &Settings, public_url: &str, bring_up_to_date: bool
         apply_policy: bring_up_to_date,
         confirmation: settings.confirmation.into(),
         is_behind_proxy: settings.server.tls_terminated,
+        sso: settings.staff.oidc.read()?,
         ..GatewaySettings::default()
     };
     Gateway::open(gateway, keyring, sources, Arc::new(SystemClock), Arc::new(SystemEntropy)).await.map_err(

@@ -15,7 +15,8 @@ const SHIPPED: [(&str, &str); 5] = [
 ];
 
 fuzz_target!(|text: &str| {
-    let replaceable = SHIPPED.map(|(path, _)| path).into_iter().chain(["signals.toml", "notices/fuzz.toml", "cases/fuzz.toml"]);
+    let replaceable =
+        SHIPPED.map(|(path, _)| path).into_iter().chain(["signals.toml", "notices/fuzz.toml", "cases/fuzz.toml"]);
     for replaced in replaceable {
         let mut sources = PolicySources::new();
         for (path, shipped) in SHIPPED {

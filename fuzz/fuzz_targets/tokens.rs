@@ -25,11 +25,15 @@ static KEYS: LazyLock<(Keyring, TokenRing)> = LazyLock::new(|| {
 
 fuzz_target!(|text: &str| {
     let (keys, ring) = &*KEYS;
+    let now = Timestamp::from_millis(1_800_000_000_000);
     if let Ok(subject) = keys.open_withdrawal_token(text) {
         assert_eq!(keys.withdrawal_token(subject), text, "a token has one form");
     }
     let _state = keys.open_cursor("segmentation", text);
-    let now = Timestamp::from_millis(1_800_000_000_000);
+    assert!(keys.open_unsubscribe_token(text).is_err() && keys.open_preference_token(text, now).is_err());
+    if let Ok((subject, receipt, regime)) = keys.open_receipt_token(text) {
+        assert_eq!(keys.receipt_token(subject, receipt, regime), text, "a token has one form");
+    }
     assert!(ring.verify(text, now, "https://issuer.example", "https://audience.example").is_err());
     let _keys = KeySet::from_toml(text);
     let _client = Assertion::claimed_client(text);

@@ -28,6 +28,7 @@ use crate::figures::{Counters, Figures};
 use crate::ledger::Witnessing;
 use crate::mail::Post;
 use crate::profile::{Answer, Lookup, ReadyAsks};
+use crate::staff::{Sso, SsoSettings};
 
 /// What the gateway needs to know of its surroundings.
 #[derive(Debug, Clone)]
@@ -60,6 +61,8 @@ pub struct GatewaySettings {
     pub is_behind_proxy: bool,
     /// The most rows of one imported file.
     pub most_import_rows: u64,
+    /// The identity provider that staff sign in with; `None`: none.
+    pub sso: Option<SsoSettings>,
 }
 
 impl Default for GatewaySettings {
@@ -79,6 +82,7 @@ impl Default for GatewaySettings {
             confirmation: ConfirmationSettings::default(),
             is_behind_proxy: false,
             most_import_rows: 1_000_000,
+            sso: None,
         }
     }
 }
@@ -155,6 +159,8 @@ pub(crate) struct Inner {
     /// Held by the one task that looks after imports.
     pub(crate) tending: Arc<Semaphore>,
     pub(crate) tended_at: std::sync::atomic::AtomicI64,
+    /// What is known of the identity provider.
+    pub(crate) sso: Sso,
 }
 
 /// Captures: on PostgreSQL the commit of one batch overlaps the statements of another. SQLite has one writer, and the
@@ -219,6 +225,7 @@ impl Gateway {
             post: OnceLock::new(),
             tending: Arc::new(Semaphore::new(1)),
             tended_at: std::sync::atomic::AtomicI64::new(0),
+            sso: Sso::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }

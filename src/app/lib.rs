@@ -57,8 +57,9 @@ pub use record::{LineOutcome, RecordLine};
 pub use rights::{RightsAsk, RightsKind, RightsRequestView, RightsSubject};
 pub use signal::{OptOutStatus, SignalAnswer, SignalPost};
 pub use staff::{
-    Enrolled, Enrolment, InvitationView, Machine, MemberView, OneTimeLink, SessionGrant, SessionView,
-    SignInDenial, SignedIn, StaffFault, StaffSession, StaffStage,
+    Enrolled, Enrolment, IdentityProvider, InvitationView, MOST_SESSIONS, Machine, MemberView, OneTimeLink,
+    ProviderAnswer, ProviderAnswered, ProviderCall, SessionGrant, SessionView, Shown, SignInDenial, SignedIn,
+    SsoAnswer, SsoBegun, SsoDenial, SsoFinished, SsoFor, SsoSettings, StaffFault, StaffSession, StaffStage,
 };
 pub use statement::{PlainStatement, Relationship, Statement, StatementPost, StatementReceipt};
 pub use subject::{DisclosurePlace, ExplainAsk, FileView};

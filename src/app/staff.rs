@@ -2,19 +2,27 @@
 //! somebody's, and nobody can lock somebody else out.
 
 mod account;
+mod binding;
 mod join;
 mod member;
 mod session;
 mod sign_in;
+mod sso;
 
-pub use account::{SessionView, StaffFault};
+pub use account::{SessionView, Shown, StaffFault};
 pub use join::{Enrolled, Enrolment, InvitationView};
 pub use member::{MemberView, OneTimeLink};
-pub use session::{SessionGrant, StaffSession, StaffStage};
+pub use session::{MOST_SESSIONS, SessionGrant, StaffSession, StaffStage};
 pub use sign_in::{Machine, SignInDenial, SignedIn};
+pub(crate) use sso::Sso;
+pub use sso::{
+    IdentityProvider, ProviderAnswer, ProviderAnswered, ProviderCall, SsoAnswer, SsoBegun, SsoDenial, SsoFinished,
+    SsoFor, SsoSettings,
+};
 
 use kernel::authn::SecretHash;
 use kernel::staff::{StaffId, password_form};
+use store::query::StaffRow;
 use zeroize::Zeroizing;
 
 use crate::error::AppError;
@@ -57,9 +65,9 @@ impl Gateway {
         kernel::id::hex(&self.inner.entropy.bytes_32())
     }
 
-    /// Whether a typed password is the one of a hash. Whoever has none costs as much time.
-    async fn is_password(&self, hash: Option<&str>, typed: &str) -> Result<bool, AppError> {
-        let known = hash.and_then(|hash| hash.parse::<SecretHash>().ok());
+    /// Whether a typed password is somebody's. Whoever has none costs as much time.
+    async fn is_password(&self, row: Option<&StaffRow>, typed: &str) -> Result<bool, AppError> {
+        let known = row.and_then(|row| self.open_password(row)).and_then(|phc| phc.parse::<SecretHash>().ok());
         let is_known = known.is_some();
         let hash = known.unwrap_or_else(|| self.inner.dummy_hash.clone());
         let form = password_form(typed);
@@ -68,10 +76,12 @@ impl Gateway {
         Ok(right && is_known)
     }
 
-    async fn hash_password(&self, form: Zeroizing<String>) -> Result<String, AppError> {
+    /// The hash of a password, as it is stored.
+    async fn hash_password(&self, staff: StaffId, form: Zeroizing<String>) -> Result<String, AppError> {
         let (cost, salt) = (self.settings().hash_cost, self.inner.entropy.bytes_16());
         let _place = self.inner.hashing.acquire().await.map_err(AppError::internal)?;
         let hash = tokio::task::spawn_blocking(move || SecretHash::hash(&form, cost, salt)).await;
-        Ok(hash.map_err(AppError::internal)?.map_err(AppError::internal)?.as_str().to_owned())
+        let hash = hash.map_err(AppError::internal)?.map_err(AppError::internal)?;
+        self.seal_password(staff, hash.as_str())
     }
 }

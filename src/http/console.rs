@@ -9,6 +9,7 @@ pub mod join;
 pub mod login;
 pub mod second_factor;
 pub mod sign_out;
+pub mod sso;
 pub mod staff;
 
 use std::fmt;
@@ -17,7 +18,9 @@ use std::future::{Ready, ready};
 use actix_web::body::BoxBody;
 use actix_web::dev::{Payload, ServiceRequest};
 use actix_web::http::StatusCode;
-use actix_web::http::header::{HeaderName, HeaderValue, LOCATION, RETRY_AFTER, SET_COOKIE, USER_AGENT};
+use actix_web::http::header::{
+    CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, SET_COOKIE, USER_AGENT,
+};
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, HttpResponse, ResponseError, web};
 use app::{Code, Gateway, Machine, SessionGrant, StaffSession, StaffStage};
 use kernel::authz::Actor;
@@ -245,6 +248,26 @@ fn inside(session: &StaffSession, status: StatusCode, title: &str, main: &str) -
         session.role(),
     );
     page::respond(status, ("en", title), &main, None)
+}
+
+/// Lets the forms of a page lead to the identity provider, if there is one.
+fn allow_provider(gateway: &Gateway, response: &mut HttpResponse) {
+    let origins = gateway.provider_origins();
+    let policy = response.headers().get(CONTENT_SECURITY_POLICY).and_then(|policy| policy.to_str().ok());
+    let Some(policy) = policy.filter(|_| !origins.is_empty()) else { return };
+    let policy = policy.replace("form-action 'self'", &format!("form-action 'self' {}", origins.join(" ")));
+    if let Ok(policy) = HeaderValue::from_str(&policy) {
+        response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+    }
+}
+
+/// The button that leads to the identity provider, if there is one.
+fn provider_button(gateway: &Gateway, secret: &str, inputs: &str) -> String {
+    let Some(label) = gateway.provider_label() else { return String::new() };
+    format!(
+        "<form method=\"post\" action=\"/console/sso\">{secret}\n{inputs}<p><button type=\"submit\">Go on with {}</button></p>\n</form>\n",
+        escape(label)
+    )
 }
 
 /// The input that makes a form one of ours.

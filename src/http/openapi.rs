@@ -79,6 +79,8 @@ use super::{Access, Route, routes};
         super::console::account::submit,
         super::console::staff::show,
         super::console::staff::submit,
+        super::console::sso::begin,
+        super::console::sso::finish,
         super::console::sign_out::handler,
         super::oauth::token::handler,
         super::oauth::introspect::handler,

@@ -311,6 +311,7 @@ const fn status_of(code: Code) -> StatusCode {
         | Code::AttributeOutsideContract
         | Code::IdentifierLookupNotAllowed
         | Code::FormNotOurs
+        | Code::SignInFailed
         | Code::NotASender => StatusCode::FORBIDDEN,
         Code::NotFound
         | Code::UnknownForm
@@ -328,6 +329,7 @@ const fn status_of(code: Code) -> StatusCode {
         | Code::EvidencePending
         | Code::NothingConsented
         | Code::NameTaken
+        | Code::StaffAltered
         | Code::LastAdministrator
         | Code::PersonNotInformed
         | Code::NotRestricted => StatusCode::CONFLICT,
@@ -337,7 +339,7 @@ const fn status_of(code: Code) -> StatusCode {
         Code::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
         Code::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Code::Unavailable | Code::ProviderUnreachable => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::UNPROCESSABLE_ENTITY,
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod assertion;
 pub mod authenticator;
+pub mod id_token;
 pub mod jws;
 pub mod possession;
 pub mod ring;
@@ -11,6 +12,7 @@ pub mod token;
 
 pub use assertion::Assertion;
 pub use authenticator::{Authenticator, RecoveryCode};
+pub use id_token::{ExpectedIdToken, IdToken, IdTokenError, ProviderKeys};
 pub use jws::{ClientKeys, JwsError, KeyThumbprint, SIGNING_ALGORITHMS};
 pub use possession::{PROOF_WINDOW_MS, Possession, ProvenRequest};
 pub use ring::TokenRing;

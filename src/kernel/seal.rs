@@ -12,11 +12,13 @@ mod import;
 mod key;
 pub mod keyset;
 mod record;
+mod staff;
 
 pub use import::ImportKey;
 pub use key::{OpenError, SealError, SubjectKey, WrappedKey};
 pub use keyset::{KeyError, KeySet, KeyUse, TimedSeed};
 pub use record::{RecordEntry, SealedAttribute, SealedRecord, SealedSubject, merge_record, thin_record};
+pub use staff::StaffSecret;
 
 use aes_gcm::aead::{Aead as _, Generate as _, KeyInit as _, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
@@ -26,7 +28,6 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::entropy::Entropy;
-use crate::id::StaffId;
 use crate::subject::SubjectId;
 
 /// The keys in use. Shared, immutable; its keys are wiped when it is dropped.
@@ -116,29 +117,6 @@ impl Keyring {
         let plain = Zeroizing::new(plain);
         let key: &[u8; 32] = plain.as_slice().try_into().map_err(|_| OpenError)?;
         Ok(SubjectKey::new(subject, key))
-    }
-
-    /// Seals a secret of a member of staff, bound to them.
-    ///
-    /// # Errors
-    /// When the cipher fails.
-    pub fn seal_staff_secret(&self, staff: StaffId, secret: &[u8]) -> Result<Vec<u8>, SealError> {
-        let cipher = Aes256Gcm::new((&*self.staff).into());
-        let nonce = Nonce::generate();
-        let sealed =
-            cipher.encrypt(&nonce, Payload { msg: secret, aad: staff.as_bytes() }).map_err(|_| SealError)?;
-        Ok([nonce.as_slice(), &sealed].concat())
-    }
-
-    /// Opens a secret of a member of staff.
-    ///
-    /// # Errors
-    /// When it is somebody else's, was altered, or sealed under another key.
-    pub fn open_staff_secret(&self, staff: StaffId, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, OpenError> {
-        let (nonce, sealed) = sealed.split_first_chunk::<12>().ok_or(OpenError)?;
-        let cipher = Aes256Gcm::new((&*self.staff).into());
-        let payload = Payload { msg: sealed, aad: staff.as_bytes() };
-        cipher.decrypt(nonce.into(), payload).map(Zeroizing::new).map_err(|_| OpenError)
     }
 
     /// The seed of the ledger's signing key.

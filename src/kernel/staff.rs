@@ -1,5 +1,7 @@
 //! The controller's own people: their names, roles and passwords, and how long whoever fails to sign in has to wait.
 
+mod breached;
+
 use std::fmt;
 
 use minicbor::{Decode, Encode};
@@ -82,6 +84,9 @@ pub enum PasswordFault {
         "the password is easily guessed: it repeats itself, or is made of the name or of words that everybody tries"
     )]
     Guessable,
+    /// On a list of passwords that were found in breaches.
+    #[error("the password was found in a breach, and whoever guesses tries those first")]
+    Breached,
 }
 
 /// The least characters of a password.
@@ -129,7 +134,7 @@ pub fn password_form(typed: &str) -> Zeroizing<String> {
 /// change it from time to time.
 ///
 /// # Errors
-/// When it is too short, too long, or easily guessed.
+/// When it is too short, too long, easily guessed, or was found in a breach.
 pub fn new_password(typed: &str, name: &StaffName) -> Result<Zeroizing<String>, PasswordFault> {
     if typed.len() > MOST_BYTES {
         return Err(PasswordFault::Long);
@@ -145,6 +150,9 @@ pub fn new_password(typed: &str, name: &StaffName) -> Result<Zeroizing<String>, 
     let distinct: std::collections::BTreeSet<char> = form.chars().collect();
     if rest.chars().count() < LEAST_CHARACTERS / 2 || distinct.len() < 5 {
         return Err(PasswordFault::Guessable);
+    }
+    if breached::is_known(&form) {
+        return Err(PasswordFault::Breached);
     }
     Ok(form)
 }
@@ -173,8 +181,16 @@ mod tests {
     #[test]
     fn a_password_withstands_guessing_and_no_kind_of_character_is_asked_for() {
         let name: StaffName = "anna-meier".parse().unwrap();
-        for good in ["correct horse battery", "aaa bbb ccc ddd eee", "пароль мой длинный", "zqvkwxjgmbtf"]
-        {
+        let longest = "a few words nobody joins, ".repeat(10)[..256].to_owned();
+        let sixty_four = "sixty-four characters of quite ordinary text that nobody else has";
+        for good in [
+            "correct horse battery",
+            "aaa bbb ccc ddd eee",
+            "пароль мой длинный",
+            "zqvkwxjgmbtf",
+            &sixty_four[..64],
+            &longest,
+        ] {
             assert!(new_password(good, &name).is_ok(), "{good}");
         }
         for (bad, fault) in [
@@ -185,6 +201,9 @@ mod tests {
             ("Password123456!", PasswordFault::Guessable),
             ("anna-meier2026", PasswordFault::Guessable),
             ("consentryadmin1", PasswordFault::Guessable),
+            ("q1w2e3r4t5y6", PasswordFault::Breached),
+            ("Q1W2e3r4t5Y6", PasswordFault::Breached),
+            ("gfhjkmgfhjkm", PasswordFault::Breached),
         ] {
             assert_eq!(new_password(bad, &name).unwrap_err(), fault, "{bad}");
         }

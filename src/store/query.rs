@@ -29,6 +29,6 @@ pub use policy::StoredPolicy;
 pub use prompt::PromptRow;
 pub use recipient_notice::RecipientNoticeRow;
 pub use rights_request::RightsRequestRow;
-pub use staff::{SessionRow, SessionStage, StaffRow};
+pub use staff::{InvitationRow, SessionRow, SessionStage, StaffRow};
 pub use subject::{ChangePosition, SubjectPage, SubjectRow};
 pub use suppression::SuppressionRow;

@@ -241,6 +241,12 @@ async fn reg_04_any_byte_that_is_flipped_is_found_and_the_entry_is_named() {
             "ledger_entry SET entry = $ WHERE id = (SELECT id FROM ledger_entry ORDER BY sequence, id LIMIT 1 OFFSET {index})"
         );
         for byte in (0..entry.len()).skip(usize::try_from(index).unwrap() % 5).step_by(5) {
+            let mut changed = entry.clone();
+            changed[byte] ^= 1;
+            // `client-3` becomes `client-2`: that is a copy of another entry, and found as one.
+            if entries.contains(&changed) {
+                continue;
+            }
             let fault = flip(&gateway, &at, entry, byte).await;
             assert_eq!(fault, LedgerFault::of(Tampering::Edited, index), "byte {byte}");
             flips += 1;

@@ -164,6 +164,12 @@ async fn nothing_is_said_in_the_clear_nor_to_a_server_that_nobody_vouches_for(ba
     };
     // It is signed by an authority that nobody named.
     expect_deferred(&MailSettings { ca_file: String::new(), ..server.settings() }).await;
+    // And the operator is told (ASVS 5.0 16.3.4).
+    assert!(
+        log::kept()
+            .lines()
+            .any(|line| line.contains("a letter was not taken") && line.contains("\"level\":\"WARN\""))
+    );
     // Its certificate is for another name.
     expect_deferred(&MailSettings { host: "localhost".to_owned(), ..server.settings() }).await;
     // The password is wrong: somebody will set it right.

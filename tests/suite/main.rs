@@ -49,6 +49,7 @@ mod rights;
 mod routes;
 mod security;
 mod signals;
+mod single_sign_on;
 mod staff;
 mod standing;
 mod unsubscribe;

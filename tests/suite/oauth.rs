@@ -20,12 +20,34 @@ on_both!(
     sec_05_a_right_that_cannot_be_checked_is_none,
     a_new_signing_key_takes_over_without_a_token_lost,
     what_stock_clients_read_of_us_is_there,
+    the_name_of_a_revoked_client_is_not_given_again,
 );
 
 const GRANT: (&str, &str) = ("grant_type", "client_credentials");
 const BY_ASSERTION: (&str, &str) =
     ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
 const LIST: &str = "/v1/rights-requests";
+
+/// Whoever was granted something by a name must not find another behind it (ASVS 5.0 10.3.3).
+async fn the_name_of_a_revoked_client_is_not_given_again(backend: Backend) {
+    let gateway = TestGateway::start(backend).await;
+    let operator = Authorized::prove(Actor::Operator).unwrap();
+    let facade = gateway.gateway();
+    let new = || app::NewClient {
+        id: "shop".parse().unwrap(),
+        recipient: None,
+        source: None,
+        scopes: vec![Scope::RightsRead],
+        purposes: Vec::new(),
+        keys: None,
+        bound_tokens: false,
+    };
+    facade.register_client(&operator, new()).await.unwrap();
+    assert!(facade.revoke_client(&operator, &new().id).await.unwrap());
+    let again = facade.register_client(&operator, new()).await.unwrap_err();
+    assert_eq!(again.code(), app::Code::NameTaken);
+    assert_eq!(gateway.database().number("SELECT count(*) FROM client WHERE id = 'shop'").await, 1);
+}
 
 async fn token(gateway: &TestGateway, form: &[(&str, &str)]) -> Answer {
     gateway.send(gateway.request("POST", "/oauth/token").form(form)).await

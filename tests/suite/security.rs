@@ -12,6 +12,7 @@ on_both!(
     sec_02_the_database_alone_gives_nothing_away,
     sec_04_a_fingerprint_is_no_unkeyed_hash,
     sec_06_what_is_asked_is_not_logged,
+    a_fault_of_ours_is_in_the_log_with_its_cause_and_tells_its_caller_nothing,
 );
 
 async fn sec_01_what_is_moved_to_another_person_does_not_open(backend: Backend) {
@@ -138,4 +139,22 @@ async fn sec_06_what_is_asked_is_not_logged(backend: Backend) {
     let log = log::kept();
     assert!(log.contains("\"route\":\"/v1/profiles\"") && log.contains("request_id"));
     assert!(!log.contains(MARK) && !log.contains("127.0.0.1"));
+}
+
+/// ASVS 5.0 16.3.4, 16.5.1.
+async fn a_fault_of_ours_is_in_the_log_with_its_cause_and_tells_its_caller_nothing(backend: Backend) {
+    let gateway = TestGateway::start(backend).await;
+    let officer = gateway.officer().await;
+    gateway.database().execute("ALTER TABLE rights_request RENAME TO rights_request_away").await;
+    let request = officer.client.request("GET", "/v1/rights-requests").await;
+    // Every other answer of the suite must not be one.
+    let answer = request.send().await.unwrap();
+    assert_eq!(answer.status().as_u16(), 500);
+    let id = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
+    let problem: serde_json::Value = answer.json().await.unwrap();
+    assert_eq!((problem["code"].as_str(), problem["request_id"].as_str()), (Some("internal"), Some(id.as_str())));
+    assert!(!problem.to_string().contains("rights_request"));
+    let log = log::kept();
+    let line = log.lines().find(|line| line.contains(&id) && line.contains("\"level\":\"ERROR\"")).unwrap();
+    assert!(line.contains("\"cause\":\"") && line.contains("\"route\":\"/v1/rights-requests\""), "{line}");
 }

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use consentry::http::{Access, routes};
 use kernel::authn::HashCost;
 use kernel::authz::{Actor, Authorized};
 use kernel::ledger::{Inspection, LedgerEntry, LedgerEvent, StaffAct};
-use kernel::staff::Role;
+use kernel::seal::StaffSecret;
+use kernel::staff::{Role, StaffId};
 use serde_json::json;
 
 use crate::erasure::expect_no_trace;
@@ -26,6 +29,10 @@ on_both!(
     an_outsider_slows_down_nobody_but_themself,
     a_password_is_hashed_anew_when_the_cost_rises,
     sec_02_nothing_that_lets_anybody_in_is_in_the_database,
+    sec_02_a_row_of_staff_that_was_edited_or_moved_lets_nobody_in,
+    another_session_than_the_fifth_ends_the_oldest,
+    pages_of_the_console_mask_passwords_and_let_managers_fill_them_in,
+    signing_out_has_the_browser_forget,
 );
 
 async fn events(gateway: &TestGateway) -> Vec<LedgerEvent> {
@@ -144,8 +151,18 @@ async fn a_recovery_code_signs_in_once(backend: Backend) {
     again.opens("/console/second-factor").await.expect(200);
     again.sends("/console/second-factor", &[("code", &code)]).await.expect(403);
     // Others take their place.
-    browser.sends("/console/account", &[("change", "codes"), ("password", "wrong, of course")]).await.expect(403);
-    browser.sends("/console/account", &[("change", "codes"), ("password", PASSWORD)]).await.expect(200);
+    let ask = |password, code| [("change", "codes"), ("password", password), ("code", code)];
+    let now = officer.code();
+    browser.sends("/console/account", &ask("wrong, of course", &now)).await.expect(403);
+    browser.sends("/console/account", &ask(PASSWORD, "000000")).await.expect(403);
+    browser.sends("/console/account", &ask(PASSWORD, "")).await.expect(403);
+    // The code of the sign-in is used up, and so is a recovery code.
+    browser.sends("/console/account", &ask(PASSWORD, &now)).await.expect(403);
+    browser.sends("/console/account", &ask(PASSWORD, &code)).await.expect(403);
+    gateway.clock().advance_ms(30_000);
+    let before = browser.cookies["consentry-session"].clone();
+    browser.sends("/console/account", &ask(PASSWORD, &officer.code())).await.expect(200);
+    assert_ne!(browser.cookies["consentry-session"], before);
     let fresh = browser.reads_all("<li><code>", "<");
     assert!(fresh.len() == 10 && fresh.iter().all(|code| !officer.codes.contains(code)));
     again.sends("/console/second-factor", &[("code", &officer.codes[4])]).await.expect(403);
@@ -310,12 +327,18 @@ async fn another_password_ends_the_other_sessions_and_renews_this_one(backend: B
     let mut second = officer.elsewhere().await;
     let new = "quite another set of words";
     officer.browser.opens("/console/account").await.expect(200);
-    let change = |present, new| [("change", "password"), ("password", present), ("new_password", new)];
-    officer.browser.sends("/console/account", &change("a wrong one entirely", new)).await.expect(403);
-    officer.browser.sends("/console/account", &change(PASSWORD, "short")).await.expect(422);
+    gateway.clock().advance_ms(30_000);
+    let code = officer.code();
+    let change = |present, code, new| {
+        [("change", "password"), ("password", present), ("code", code), ("new_password", new)]
+    };
+    officer.browser.sends("/console/account", &change("a wrong one entirely", &code, new)).await.expect(403);
+    officer.browser.sends("/console/account", &change(PASSWORD, "000000", new)).await.expect(403);
+    officer.browser.sends("/console/account", &change(PASSWORD, &code, "short")).await.expect(422);
+    officer.browser.sends("/console/account", &change(PASSWORD, &code, "q1w2e3r4t5y6")).await.expect(422);
     second.opens("/console").await.expect(200);
     let before = officer.browser.cookies["consentry-session"].clone();
-    officer.browser.sends("/console/account", &change(PASSWORD, new)).await.expect(303);
+    officer.browser.sends("/console/account", &change(PASSWORD, &code, new)).await.expect(303);
     assert_ne!(officer.browser.cookies["consentry-session"], before);
     officer.browser.opens("/console").await.expect(200);
     second.opens("/console").await.expect(303);
@@ -408,14 +431,22 @@ async fn a_password_is_hashed_anew_when_the_cost_rises(backend: Backend) {
     let gateway = TestGateway::start(backend).await;
     let officer = gateway.member("olivia", Role::Officer).await;
     let costlier = gateway.twin_with(|settings| settings.hash_cost = HashCost::new(16, 2, 1).unwrap()).await;
-    let cheap = "SELECT count(*) FROM staff WHERE password_hash LIKE '%m=8,t=1,p=1%'";
-    assert_eq!(gateway.database().number(cheap).await, 1);
+    // It is stored sealed: only whoever has the keys sees what it cost.
+    let hash = async || {
+        let id = gateway.database().bytes("SELECT id FROM staff").await.remove(0);
+        let sealed = gateway.database().texts("SELECT password_hash FROM staff").await.remove(0);
+        assert!(!sealed.contains('$'));
+        let (id, sealed) = (StaffId::from_bytes(id.try_into().unwrap()), URL_SAFE_NO_PAD.decode(sealed).unwrap());
+        let opened = gateway.keyring().open_staff_secret(id, StaffSecret::PasswordHash, &sealed).unwrap();
+        String::from_utf8(opened.to_vec()).unwrap()
+    };
+    let cheap = hash().await;
+    assert!(cheap.starts_with("$argon2id$v=19$m=8,t=1,p=1$"));
     let mut browser = Browser::new(&costlier);
     browser.signs_in(&officer.name, "not the password at all").await.expect(403);
-    assert_eq!(gateway.database().number(cheap).await, 1);
+    assert_eq!(hash().await, cheap);
     browser.signs_in(&officer.name, PASSWORD).await.expect(303);
-    let costly = "SELECT count(*) FROM staff WHERE password_hash LIKE '$argon2id$v=19$m=16,t=2,p=1$%'";
-    assert_eq!(gateway.database().number(costly).await, 1);
+    assert!(hash().await.starts_with("$argon2id$v=19$m=16,t=2,p=1$"));
     Browser::new(&gateway).signs_in(&officer.name, PASSWORD).await.expect(303);
 }
 
@@ -434,4 +465,192 @@ async fn sec_02_nothing_that_lets_anybody_in_is_in_the_database(backend: Backend
     }
     let raw = officer.authenticator.as_bytes();
     assert!(!stored.windows(raw.len()).any(|window| window == raw));
+}
+
+/// Whatever somebody with the database can write who has no keys: it makes nobody somebody else.
+async fn sec_02_a_row_of_staff_that_was_edited_or_moved_lets_nobody_in(backend: Backend) {
+    let gateway = TestGateway::start(backend).await;
+    let database = gateway.database();
+    let mut root = gateway.administrator().await;
+    let mut mallory = gateway.member("mallory", Role::Marketer).await;
+    let officer = gateway.member("olivia", Role::Officer).await;
+    // To copy from, and to put back.
+    database.execute("CREATE TABLE kept AS SELECT * FROM staff").await;
+    let of = |column: &str, name: &str| format!("(SELECT {column} FROM kept WHERE name = '{name}')");
+    let back = async || {
+        for column in ["role", "password_hash", "authenticator", "seal"] {
+            let whole =
+                format!("UPDATE staff SET {column} = (SELECT {column} FROM kept WHERE kept.id = staff.id)");
+            database.execute(&whole).await;
+        }
+    };
+    let lets_in = async |name: &str| {
+        gateway.clock().advance_ms(1_000_000);
+        Browser::new(&gateway).signs_in(name, PASSWORD).await.status == 303
+    };
+    assert!(lets_in("olivia").await && lets_in("mallory").await);
+    let taken = of("password_hash", "mallory");
+    for (what, edit) in [
+        // Their own password for somebody else's account, with or without their own authenticator.
+        ("olivia", format!("UPDATE staff SET password_hash = {taken} WHERE name = 'olivia'")),
+        (
+            "olivia",
+            format!(
+                "UPDATE staff SET password_hash = {taken}, authenticator = {}, seal = {} WHERE name = 'olivia'",
+                of("authenticator", "mallory"),
+                of("seal", "mallory")
+            ),
+        ),
+        // A hash made elsewhere.
+        (
+            "olivia",
+            "UPDATE staff SET password_hash = '$argon2id$v=19$m=8,t=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAA' WHERE name = 'olivia'"
+                .to_owned(),
+        ),
+        // Whoever knows the password takes the second factor away.
+        ("olivia", "UPDATE staff SET authenticator = NULL WHERE name = 'olivia'".to_owned()),
+        // Another role, another's seal, none.
+        ("mallory", "UPDATE staff SET role = 'officer' WHERE name = 'mallory'".to_owned()),
+        (
+            "mallory",
+            format!("UPDATE staff SET role = 'officer', seal = {} WHERE name = 'mallory'", of("seal", "olivia")),
+        ),
+        ("mallory", "UPDATE staff SET seal = NULL WHERE name = 'mallory'".to_owned()),
+    ] {
+        database.execute(&edit).await;
+        assert!(!lets_in(what).await, "{edit}");
+        back().await;
+        assert!(lets_in(what).await, "not put back: {edit}");
+    }
+    // The other's authenticator under one's own password: no code of either counts.
+    database
+        .execute(&format!(
+            "UPDATE staff SET authenticator = {} WHERE name = 'olivia'",
+            of("authenticator", "mallory")
+        ))
+        .await;
+    let mut moved = Browser::new(&gateway);
+    moved.signs_in("olivia", PASSWORD).await.expect(303);
+    moved.opens("/console/second-factor").await.expect(200);
+    for code in [mallory.code(), officer.code()] {
+        moved.sends("/console/second-factor", &[("code", &code)]).await.expect(403);
+    }
+    back().await;
+    // One account under the other's name.
+    let rename = |from: &str, to: &str| format!("UPDATE staff SET name = '{to}' WHERE name = '{from}'");
+    database.execute(&format!("{}; {}", rename("olivia", "aside"), rename("mallory", "olivia"))).await;
+    assert!(!lets_in("olivia").await);
+    database.execute(&format!("{}; {}", rename("olivia", "mallory"), rename("aside", "olivia"))).await;
+    assert!(lets_in("olivia").await);
+    // One's own session, said to be somebody else's, further on than it is, or longer.
+    mallory.browser = mallory.elsewhere().await;
+    mallory.browser.opens("/console").await.expect(200);
+    let olivias = "(SELECT id FROM staff WHERE name = 'olivia')";
+    database.execute("CREATE TABLE kept_session AS SELECT * FROM staff_session").await;
+    for edit in [
+        format!("UPDATE staff_session SET staff_id = {olivias}"),
+        "UPDATE staff_session SET expires_at = expires_at + 1000".to_owned(),
+        "UPDATE staff_session SET by_provider = 1".to_owned(),
+        "UPDATE staff_session SET binding = NULL".to_owned(),
+    ] {
+        database.execute(&edit).await;
+        assert_eq!(mallory.browser.opens("/console").await.header("location"), Some("/console/login"), "{edit}");
+        database.execute("DELETE FROM staff_session; INSERT INTO staff_session SELECT * FROM kept_session").await;
+        mallory.browser.opens("/console").await.expect(200);
+    }
+    let mut half = Browser::new(&gateway);
+    half.signs_in("mallory", PASSWORD).await.expect(303);
+    database.execute("UPDATE staff_session SET stage = 'full' WHERE stage = 'password'").await;
+    half.opens("/console").await.expect(303);
+    // One's own link, pointed at somebody else.
+    let operator = Authorized::prove(Actor::Operator).unwrap();
+    let link = gateway.gateway().invite_staff(&operator, "berta", Role::Marketer).await.unwrap();
+    let path = link.expose().strip_prefix("http://gateway.test").unwrap();
+    Browser::new(&gateway).opens(path).await.expect(200);
+    database.execute(&format!("UPDATE staff_invitation SET staff_id = {olivias}")).await;
+    Browser::new(&gateway).opens(path).await.expect(404);
+    // A reset believes no row that was altered; who says what the member is, says it anew.
+    database.execute("UPDATE staff SET role = 'officer' WHERE name = 'mallory'").await;
+    root.browser = root.elsewhere().await;
+    root.browser.opens("/console/staff").await.expect(200);
+    let id = database.bytes("SELECT id FROM staff WHERE name = 'mallory'").await.remove(0);
+    let mallorys = StaffId::from_bytes(id.try_into().unwrap()).to_string();
+    root.browser.sends("/console/staff", &[("act", "reset"), ("staff", &mallorys)]).await.expect(409);
+    root.browser
+        .sends("/console/staff", &[("act", "role"), ("staff", &mallorys), ("role", "marketer")])
+        .await
+        .expect(303);
+    assert!(lets_in("mallory").await);
+    assert!(officer.name == "olivia" && lets_in("olivia").await);
+}
+
+/// ASVS 5.0 7.1.2: five at once, as docs/access.md says.
+async fn another_session_than_the_fifth_ends_the_oldest(backend: Backend) {
+    let gateway = TestGateway::start(backend).await;
+    let mut officer = gateway.member("olivia", Role::Officer).await;
+    let mut others = Vec::new();
+    for _ in 0..4 {
+        others.push(officer.elsewhere().await);
+    }
+    officer.browser.opens("/console").await.expect(200);
+    let mut sixth = officer.elsewhere().await;
+    // The first one is gone; the others and the new one go on.
+    assert_eq!(officer.browser.opens("/console").await.expect(303).header("location"), Some("/console/login"));
+    for other in &mut others {
+        other.opens("/console").await.expect(200);
+    }
+    sixth.opens("/console/account").await.expect(200);
+    assert_eq!(sixth.reads_all("name=\"end\" value=\"", "\"").len(), 4);
+    // What merely waits for a second factor pushes nobody out.
+    for _ in 0..8 {
+        Browser::new(&gateway).signs_in("olivia", PASSWORD).await.expect(303);
+    }
+    sixth.opens("/console").await.expect(200);
+}
+
+/// ASVS 5.0 6.2.6, 6.2.7, 6.2.9.
+async fn pages_of_the_console_mask_passwords_and_let_managers_fill_them_in(backend: Backend) {
+    let gateway = TestGateway::start(backend).await;
+    let operator = Authorized::prove(Actor::Operator).unwrap();
+    let mut officer = gateway.member("olivia", Role::Officer).await;
+    let link = gateway.gateway().invite_staff(&operator, "berta", Role::Auditor).await.unwrap();
+    let path = link.expose().strip_prefix("http://gateway.test").unwrap().to_owned();
+    let mut joining = Browser::new(&gateway);
+    let pages = [
+        (Browser::new(&gateway).opens("/console/login").await.expect(200).text(), "current-password"),
+        (joining.opens(&path).await.expect(200).text(), "new-password"),
+        (officer.browser.opens("/console/account").await.expect(200).text(), "current-password"),
+    ];
+    for (page, autocomplete) in pages {
+        let inputs: Vec<_> = page.split("<input ").skip(1).map(|rest| rest.split('>').next().unwrap()).collect();
+        let passwords: Vec<_> = inputs.iter().filter(|input| input.contains("password\"")).collect();
+        assert!(!passwords.is_empty());
+        for input in passwords {
+            assert!(input.contains("type=\"password\"") && input.contains("autocomplete=\""), "{input}");
+            assert!(input.contains("maxlength=\"256\"") && !input.contains("autocomplete=\"off\""), "{input}");
+        }
+        assert!(page.contains(&format!("autocomplete=\"{autocomplete}\"")));
+        // Nothing that could keep anybody from pasting.
+        assert!(!page.contains("<script") && !page.contains("onpaste"));
+    }
+    // One of 64 characters, with all that a keyboard has.
+    let long = "x7 \u{e4}\u{1f511}\"'<>&;%+ -- a passphrase of sixty-four characters, all here";
+    assert_eq!(long.chars().count(), 64);
+    joining.sends(&path, &[("name", ""), ("password", long)]).await.expect(303);
+    Browser::new(&gateway).signs_in("berta", long).await.expect(303);
+    let shorter: String = long.chars().take(63).collect();
+    Browser::new(&gateway).signs_in("berta", &shorter).await.expect(403);
+}
+
+/// ASVS 5.0 14.3.1.
+async fn signing_out_has_the_browser_forget(backend: Backend) {
+    let gateway = TestGateway::start(backend).await;
+    let mut officer = gateway.member("olivia", Role::Officer).await;
+    officer.browser.opens("/console").await.expect(200);
+    let out = officer.browser.sends("/console/sign-out", &[]).await.expect(303);
+    assert_eq!(out.header("clear-site-data"), Some("\"cache\", \"storage\""));
+    assert_eq!(out.header("cache-control"), Some("no-store"));
+    assert!(!officer.browser.cookies.contains_key("consentry-session"));
+    // The machine stays known, so that an outsider cannot keep its owner out.
+    assert!(officer.browser.cookies.contains_key("consentry-device"));
 }

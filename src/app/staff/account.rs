@@ -4,7 +4,10 @@ use kernel::id::SessionId;
 use kernel::staff::{PasswordFault, new_password};
 use kernel::time::Timestamp;
 use store::StoreError;
-use store::change::staff::{ChangePassword, EndSessions, ReplaceRecoveryCodes, WhichSessions};
+use store::change::staff::{
+    ChangePassword, EndSessions, ForgetAttempts, NewSession, ReplaceRecoveryCodes, SecondFactor, TakeFactor,
+    UnlinkIdentity, WhichSessions,
+};
 use store::query::SessionStage;
 use zeroize::Zeroizing;
 
@@ -26,6 +29,8 @@ pub enum StaffFault {
     Wait(u64),
     /// A code that is wrong.
     Code,
+    /// Whoever has no password here must have signed in with the provider just now.
+    SignInAgain,
     /// It does not work now, or there is nothing here.
     Failed(AppError),
 }
@@ -48,6 +53,24 @@ impl From<PasswordFault> for StaffFault {
     }
 }
 
+/// What somebody shows once more before their account changes.
+#[derive(Clone, Copy)]
+pub struct Shown<'a> {
+    /// The present password.
+    pub password: &'a str,
+    /// A code of the authenticator, or a recovery code.
+    pub code: &'a str,
+}
+
+impl std::fmt::Debug for Shown<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Shown(..)")
+    }
+}
+
+/// How long ago somebody may have signed in with the provider whose account here changes.
+const JUST_NOW_MS: i64 = 600_000;
+
 /// A session in the list of one's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionView {
@@ -61,6 +84,8 @@ pub struct SessionView {
     pub seen_at: Timestamp,
     /// Whether it is the one that asks.
     pub is_this: bool,
+    /// Whether it was begun through the identity provider.
+    pub by_provider: bool,
 }
 
 impl Gateway {
@@ -77,6 +102,7 @@ impl Gateway {
         Ok(goes_on
             .map(|row| SessionView {
                 is_this: row.id == session.row.id,
+                by_provider: row.by_provider,
                 id: row.id,
                 machine: row.machine,
                 created_at: row.created_at,
@@ -123,51 +149,113 @@ impl Gateway {
         Ok(self.inner.store.perform(&change).await?.0)
     }
 
-    /// Changes one's own password. All sessions end; this one goes on under another token.
+    /// Changes one's own password, with both factors. All sessions end; this one goes on under another token.
     ///
     /// # Errors
     /// See [`StaffFault`].
     pub async fn change_password(
         &self,
         session: &StaffSession,
-        (present, new): (&str, &str),
+        shown: Shown<'_>,
+        new: &str,
         machine: &Machine,
     ) -> Result<SessionGrant, StaffFault> {
-        let from = self.prove_again(session, present, machine).await?;
-        let to = self.hash_password(new_password(new, session.name())?).await?;
-        let (begun, grant) = self.new_session(SessionStage::Full, None, &machine.description);
-        let change = ChangePassword { staff: session.staff(), from, to, session: begun, at: self.now() };
-        match self.inner.store.perform(&change).await?.0 {
-            true => Ok(grant),
+        let factor = self.prove_again(session, shown, machine).await?;
+        let from = session.row.staff.password_hash.clone().ok_or(StaffFault::WrongPassword)?;
+        let to = self.hash_password(session.staff(), new_password(new, session.name())?).await?;
+        let (begun, grant) = self.renewed(session, machine);
+        let change = ChangePassword { staff: session.staff(), from, to, factor, session: begun, at: self.now() };
+        match self.inner.store.perform(&change).await {
+            Ok((true, _)) => Ok(grant),
             // Somebody changed it meanwhile.
-            false => Err(StaffFault::WrongPassword),
+            Ok((false, _)) => Err(StaffFault::WrongPassword),
+            Err(error) => Err(used_up(error)),
         }
     }
 
-    /// Replaces one's own recovery codes; they are shown this once.
+    /// The session that takes a session's place.
+    fn renewed(&self, session: &StaffSession, machine: &Machine) -> (NewSession, SessionGrant) {
+        let how = (machine.description.as_str(), session.is_by_provider());
+        self.new_session(session.staff(), (SessionStage::Full, None), how)
+    }
+
+    /// Replaces one's own recovery codes, with both factors; they are shown this once. The session goes on under another
+    /// token.
     ///
     /// # Errors
     /// See [`StaffFault`].
     pub async fn renew_recovery_codes(
         &self,
         session: &StaffSession,
-        password: &str,
+        shown: Shown<'_>,
         machine: &Machine,
-    ) -> Result<Vec<Zeroizing<String>>, StaffFault> {
-        self.prove_again(session, password, machine).await?;
+    ) -> Result<(Vec<Zeroizing<String>>, SessionGrant), StaffFault> {
+        let factor = self.prove_again(session, shown, machine).await?;
         let (codes, digests) = self.draw_recovery_codes(session.staff());
-        let change = ReplaceRecoveryCodes { staff: session.staff(), codes: digests, at: self.now() };
-        self.inner.store.perform(&change).await?;
-        Ok(codes)
+        let (begun, grant) = self.renewed(session, machine);
+        let change = ReplaceRecoveryCodes {
+            staff: session.staff(),
+            codes: digests,
+            factor,
+            drawn_in: session.token_hash,
+            session: begun,
+            at: self.now(),
+        };
+        match self.inner.store.perform(&change).await {
+            Ok((true, _)) => Ok((codes, grant)),
+            Ok((false, _)) => Err(StaffFault::SignInAgain),
+            Err(error) => Err(used_up(error)),
+        }
     }
 
-    /// That whoever sits at the machine still knows the password; its hash.
+    /// Whether an account with the identity provider lets one in.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn is_linked(&self, session: &StaffSession) -> Result<bool, AppError> {
+        Ok(self.inner.store.has_identity(session.staff()).await?)
+    }
+
+    /// Takes the link to the account with the provider back, with both factors. Sessions that were begun by it end. Whoever
+    /// has no password would be shut out: an administrator resets them instead.
+    ///
+    /// # Errors
+    /// See [`StaffFault`].
+    pub async fn unlink_identity(
+        &self,
+        session: &StaffSession,
+        shown: Shown<'_>,
+        machine: &Machine,
+    ) -> Result<(), StaffFault> {
+        if !session.has_password() {
+            return Err(StaffFault::WrongPassword);
+        }
+        self.prove_for_link(session, shown, machine).await?;
+        let (staff, at) = (session.staff(), self.now());
+        self.inner.store.perform(&UnlinkIdentity { staff, by: Some(staff), at }).await?;
+        Ok(())
+    }
+
+    /// As [`Self::prove_again`], for an act that does not take the code itself: it is used up here.
+    pub(super) async fn prove_for_link(
+        &self,
+        session: &StaffSession,
+        shown: Shown<'_>,
+        machine: &Machine,
+    ) -> Result<(), StaffFault> {
+        let factor = self.prove_again(session, shown, machine).await?;
+        let change = TakeFactor { staff: session.staff(), factor };
+        self.inner.store.perform(&change).await.map(drop).map_err(used_up)
+    }
+
+    /// That whoever sits at the machine still has both factors; the second one, to be used up. Whoever has no password here
+    /// must have signed in with the provider just now instead.
     async fn prove_again(
         &self,
         session: &StaffSession,
-        password: &str,
+        shown: Shown<'_>,
         machine: &Machine,
-    ) -> Result<String, StaffFault> {
+    ) -> Result<SecondFactor, StaffFault> {
         if session.stage() != StaffStage::Full {
             return Err(StaffFault::WrongPassword);
         }
@@ -178,12 +266,23 @@ impl Gateway {
             SignInDenial::Wait(seconds) => StaffFault::Wait(seconds),
             SignInDenial::Failed(error) => StaffFault::Failed(error),
         })?;
-        let hash = staff.password_hash.clone();
-        if self.is_password(hash.as_deref(), password).await? {
-            self.inner.store.perform(&store::change::staff::ForgetAttempts { bucket }).await?;
-            Ok(hash.unwrap_or_default())
-        } else {
-            Err(StaffFault::WrongPassword)
+        if session.has_password() {
+            if !self.is_password(Some(staff), shown.password).await? {
+                return Err(StaffFault::WrongPassword);
+            }
+        } else if !session.is_by_provider() || self.now().since_ms(session.row.created_at) > JUST_NOW_MS {
+            return Err(StaffFault::SignInAgain);
         }
+        let factor = self.second_factor(staff, shown.code)?.ok_or(StaffFault::Code)?;
+        self.inner.store.perform(&ForgetAttempts { bucket }).await?;
+        Ok(factor)
+    }
+}
+
+/// A code that was right, and that somebody used already.
+fn used_up(error: StoreError) -> StaffFault {
+    match error {
+        StoreError::Conflict => StaffFault::Code,
+        error => error.into(),
     }
 }

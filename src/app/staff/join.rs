@@ -2,10 +2,11 @@
 
 use kernel::authn::authenticator::RECOVERY_CODES;
 use kernel::authn::{Authenticator, RecoveryCode};
+use kernel::seal::StaffSecret;
 use kernel::staff::{Role, StaffId, StaffName, new_password};
 use store::StoreError;
 use store::change::staff::{EnrolAuthenticator, JoinStaff, Joining};
-use store::query::SessionStage;
+use store::query::{InvitationRow, SessionStage};
 use zeroize::Zeroizing;
 
 use super::account::StaffFault;
@@ -57,11 +58,18 @@ impl Gateway {
     /// # Errors
     /// [`Code::NotFound`] for one that never was, was used or is too old.
     pub async fn staff_invitation(&self, link: &str) -> Result<InvitationView, AppError> {
-        let found = self.inner.store.invitation(&self.link_digest(link), self.now()).await?;
-        match found.ok_or(AppError::NotFound(Code::NotFound))? {
+        let found = self.good_link(&self.link_digest(link)).await?;
+        match found.staff {
             Some(row) => Ok(InvitationView { name: Some(row.name), role: row.role }),
             None => Ok(InvitationView { name: None, role: Role::Administrator }),
         }
+    }
+
+    /// A one-time link that is good.
+    pub(super) async fn good_link(&self, token_hash: &[u8; 32]) -> Result<InvitationRow, AppError> {
+        let found = self.inner.store.invitation(token_hash, self.now()).await?;
+        let genuine = found.filter(|row| self.is_link_genuine(row, token_hash));
+        genuine.ok_or(AppError::NotFound(Code::NotFound))
     }
 
     /// Uses a one-time link up. What follows is setting up the authenticator.
@@ -76,28 +84,34 @@ impl Gateway {
         machine: &Machine,
     ) -> Result<SessionGrant, StaffFault> {
         let (token_hash, at) = (self.link_digest(link), self.now());
-        let found = self.inner.store.invitation(&token_hash, at).await?;
-        let (who, name) = match found.ok_or(AppError::NotFound(Code::NotFound))? {
+        let (who, name) = match self.good_link(&token_hash).await?.staff {
             Some(row) => (Joining::Invited(row.id), row.name),
             None => {
                 let name: StaffName =
                     name.unwrap_or_default().trim().to_lowercase().parse().map_err(|_| StaffFault::Name)?;
-                (Joining::First { id: StaffId::generate(&*self.inner.entropy), name: name.clone() }, name)
+                (self.first_administrator(name.clone()), name)
             }
         };
         let password = new_password(password, &name)?;
-        let password_hash = self.hash_password(password).await?;
         let staff = match &who {
             Joining::First { id, .. } | Joining::Invited(id) => *id,
         };
+        let password_hash = Some(self.hash_password(staff, password).await?);
         let pending = self.draw_authenticator(staff)?;
-        let (session, grant) = self.new_session(SessionStage::Enrolling, Some(pending), &machine.description);
-        let change = JoinStaff { token_hash, who, password_hash, session, at };
+        let stage = (SessionStage::Enrolling, Some(pending));
+        let (session, grant) = self.new_session(staff, stage, (&machine.description, false));
+        let change = JoinStaff { token_hash, who, password_hash, identity: None, session, at };
         match self.inner.store.perform(&change).await {
             Ok((true, _)) => Ok(grant),
             Ok((false, _)) => Err(AppError::NotFound(Code::NotFound).into()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    fn first_administrator(&self, name: StaffName) -> Joining {
+        let id = StaffId::generate(&*self.inner.entropy);
+        let seal = self.staff_seal(id, &name, Role::Administrator, false);
+        Joining::First { id, name, seal }
     }
 
     /// The authenticator that is being set up; `None`: none is.
@@ -125,9 +139,13 @@ impl Gateway {
         let step = authenticator.check(code, self.now(), 0).ok_or(StaffFault::Code)?;
         let staff = session.staff();
         let (codes, digests) = self.draw_recovery_codes(staff);
-        let (begun, grant) = self.new_session(SessionStage::Full, None, &machine.description);
+        let by_provider = session.is_by_provider();
+        let (begun, grant) =
+            self.new_session(staff, (SessionStage::Full, None), (&machine.description, by_provider));
         let change = EnrolAuthenticator {
             staff,
+            role: session.role(),
+            seal: self.staff_seal(staff, session.name(), session.role(), true),
             authenticator: session.row.pending.clone().unwrap_or_default(),
             step,
             codes: digests,
@@ -150,7 +168,9 @@ impl Gateway {
         else {
             return Ok(None);
         };
-        let opened = self.inner.keyring.open_staff_secret(session.staff(), sealed).map_err(AppError::internal)?;
+        let keyring = &self.inner.keyring;
+        let opened = keyring.open_staff_secret(session.staff(), StaffSecret::Authenticator, sealed);
+        let opened = opened.map_err(AppError::internal)?;
         Ok(Authenticator::from_bytes(&opened))
     }
 

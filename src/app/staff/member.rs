@@ -96,7 +96,8 @@ impl Gateway {
         let name = name.trim().to_lowercase().parse();
         let name = name.map_err(|_| AppError::invalid(Fault::at("/name", Code::InvalidField)))?;
         let id = StaffId::generate(&*self.inner.entropy);
-        match self.invite(by, Invited::New { id, name, role }).await {
+        let seal = self.staff_seal(id, &name, role, false);
+        match self.invite(by, Invited::New { id, name, role, seal }).await {
             Ok(link) => link.ok_or(AppError::NotFound(Code::NotFound)),
             Err(AppError::Conflict(_)) => Err(AppError::Conflict(Code::NameTaken)),
             Err(error) => Err(error),
@@ -106,16 +107,30 @@ impl Gateway {
     /// Ends somebody's password, authenticator, recovery codes and sessions, and gives them a link to begin anew.
     ///
     /// # Errors
-    /// [`Code::NotFound`] when there is no such member.
+    /// [`Code::NotFound`] when there is no such member; [`Code::StaffAltered`] when their row is not as the gateway wrote it:
+    /// then say first by [`Self::change_role`] what they are.
     pub async fn reset_staff(&self, by: &Authorized<ManageStaff>, id: StaffId) -> Result<OneTimeLink, AppError> {
-        self.invite(by, Invited::Again(id)).await?.ok_or(AppError::NotFound(Code::NotFound))
+        let row = self.inner.store.staff_member(id).await?.filter(|row| row.ended_at.is_none());
+        let row = row.ok_or(AppError::NotFound(Code::NotFound))?;
+        if !self.is_genuine(&row) {
+            return Err(AppError::Conflict(Code::StaffAltered));
+        }
+        let seal = self.staff_seal(id, &row.name, row.role, false);
+        let again = Invited::Again { id, role: row.role, seal };
+        self.invite(by, again).await?.ok_or(AppError::NotFound(Code::NotFound))
     }
 
     async fn invite(&self, by: &Authorized<ManageStaff>, whom: Invited) -> Result<Option<OneTimeLink>, AppError> {
         let (token, at) = (self.fresh_token(), self.now());
+        let token_hash = self.link_digest(&token);
+        let staff = match &whom {
+            Invited::First => None,
+            Invited::New { id, .. } | Invited::Again { id, .. } => Some(*id),
+        };
         let change = InviteStaff {
             whom,
-            token_hash: self.link_digest(&token),
+            token_hash,
+            binding: self.link_binding(&token_hash, staff),
             expires_at: at.plus_ms(LINK_MS),
             by: by.actor().staff().map(|staff| staff.staff),
             at,
@@ -140,7 +155,10 @@ impl Gateway {
         id: StaffId,
         role: Role,
     ) -> Result<(), AppError> {
-        self.change_member(by, id, MemberChange::Role(role)).await
+        let row = self.inner.store.staff_member(id).await?.ok_or(AppError::NotFound(Code::NotFound))?;
+        let has_authenticator = row.authenticator.is_some();
+        let seal = self.staff_seal(id, &row.name, role, has_authenticator);
+        self.change_member(by, id, MemberChange::Role { role, seal, has_authenticator }).await
     }
 
     /// Ends somebody's membership, at once.

@@ -9,6 +9,8 @@ use store::query::{SessionRow, SessionStage};
 use crate::error::AppError;
 use crate::gateway::Gateway;
 
+/// The most sessions that somebody has at once: another one ends the oldest.
+pub const MOST_SESSIONS: i64 = store::change::staff::MOST_SESSIONS;
 /// How long a session lasts at the most.
 pub(super) const LONGEST_MS: i64 = 12 * 3_600_000;
 /// How long a session lasts without being used.
@@ -89,6 +91,24 @@ impl StaffSession {
         }
     }
 
+    /// Whether it was begun through the identity provider.
+    #[must_use]
+    pub const fn is_by_provider(&self) -> bool {
+        self.row.by_provider
+    }
+
+    /// Whether they have a password here.
+    #[must_use]
+    pub const fn has_password(&self) -> bool {
+        self.row.staff.password_hash.is_some()
+    }
+
+    /// Whether they have an authenticator here.
+    #[must_use]
+    pub const fn has_authenticator(&self) -> bool {
+        self.row.staff.authenticator.is_some()
+    }
+
     /// The secret that every form of this session carries.
     #[must_use]
     pub fn form_secret(&self) -> &str {
@@ -112,25 +132,31 @@ impl Gateway {
         if token.len() != 64 {
             return Ok(None);
         }
-        let (now, token_hash) = (self.now(), self.session_digest(token));
+        let found = self.session_of(&self.session_digest(token)).await?;
+        Ok(found.map(|found| StaffSession { form_secret: self.form_secret(token), ..found }))
+    }
+
+    /// The session of a token's digest, if it goes on. It has no secret for forms.
+    pub(super) async fn session_of(&self, token_hash: &[u8; 32]) -> Result<Option<StaffSession>, AppError> {
+        let (now, token_hash) = (self.now(), *token_hash);
         let Some(row) = self.inner.store.session(&token_hash).await? else { return Ok(None) };
         let idle = now.since_ms(row.seen_at);
         let goes_on = now < row.expires_at && idle < IDLE_MS && row.staff.ended_at.is_none();
-        if !goes_on {
+        if !goes_on || !self.is_session_genuine(&row, &token_hash) {
             return Ok(None);
         }
         if idle >= SEEN_EVERY_MS {
             self.inner.store.perform(&TouchSession { id: row.id, at: now }).await?;
         }
-        Ok(Some(StaffSession { row, token_hash, form_secret: self.form_secret(token) }))
+        Ok(Some(StaffSession { row, token_hash, form_secret: String::new() }))
     }
 
     /// A session to begin, and its token.
     pub(super) fn new_session(
         &self,
-        stage: SessionStage,
-        pending: Option<Vec<u8>>,
-        machine: &str,
+        staff: StaffId,
+        (stage, pending): (SessionStage, Option<Vec<u8>>),
+        (machine, by_provider): (&str, bool),
     ) -> (NewSession, SessionGrant) {
         let token = self.fresh_token();
         let (lasts, granted) = match stage {
@@ -138,13 +164,17 @@ impl Gateway {
             SessionStage::Enrolling => (WAITING_MS, StaffStage::Enrolling),
             SessionStage::Full => (LONGEST_MS, StaffStage::Full),
         };
+        let (token_hash, id) = (self.session_digest(&token), SessionId::generate(&*self.inner.entropy));
+        let expires_at = self.now().plus_ms(lasts);
         let session = NewSession {
-            token_hash: self.session_digest(&token),
-            id: SessionId::generate(&*self.inner.entropy),
+            token_hash,
+            id,
+            binding: self.session_binding(&token_hash, staff, (id, stage), (expires_at, by_provider)),
+            by_provider,
             stage,
             pending,
             machine: machine.chars().filter(|c| !c.is_control()).take(MACHINE_CHARACTERS).collect(),
-            expires_at: self.now().plus_ms(lasts),
+            expires_at,
         };
         (session, SessionGrant { token, stage: granted })
     }

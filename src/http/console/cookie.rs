@@ -7,6 +7,9 @@ use app::Gateway;
 /// How long a machine is known from which somebody signed in, in seconds: half a year.
 const DEVICE_SECONDS: u32 = 180 * 86_400;
 
+/// How long somebody may take at the identity provider, in seconds.
+const SSO_SECONDS: u32 = 600;
+
 /// The cookies of a gateway.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::http) struct Cookies {
@@ -49,9 +52,31 @@ impl Cookies {
         read(headers, self.device_name())
     }
 
+    const fn sso_name(self) -> &'static str {
+        self.name("__Host-consentry-sso", "consentry-sso")
+    }
+
+    /// What a sign-in with the identity provider is known by.
+    pub(super) fn sso(self, headers: &HeaderMap) -> Option<&str> {
+        read(headers, self.sso_name())
+    }
+
     fn set(self, name: &str, value: &str, lasts: &str) -> String {
+        self.set_on(name, value, ("Strict", lasts))
+    }
+
+    fn set_on(self, name: &str, value: &str, (site, lasts): (&str, &str)) -> String {
         let secure = if self.is_secure { "; Secure" } else { "" };
-        format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict{secure}{lasts}")
+        format!("{name}={value}; Path=/; HttpOnly; SameSite={site}{secure}{lasts}")
+    }
+
+    /// The one cookie that comes along when another site leads back here: it lets nobody in, and proves who began.
+    pub(super) fn set_sso(self, value: &str) -> String {
+        self.set_on(self.sso_name(), value, ("Lax", &format!("; Max-Age={SSO_SECONDS}")))
+    }
+
+    pub(super) fn end_sso(self) -> String {
+        self.set_on(self.sso_name(), "", ("Lax", "; Max-Age=0"))
     }
 
     pub(super) fn set_session(self, token: &str) -> String {
@@ -112,5 +137,7 @@ mod tests {
         assert_eq!(secure, "__Host-consentry-session=t; Path=/; HttpOnly; SameSite=Strict; Secure");
         let plain = Cookies { is_secure: false }.set_device("d");
         assert_eq!(plain, "consentry-device=d; Path=/; HttpOnly; SameSite=Strict; Max-Age=15552000");
+        let abroad = Cookies { is_secure: true }.set_sso("s");
+        assert_eq!(abroad, "__Host-consentry-sso=s; Path=/; HttpOnly; SameSite=Lax; Secure; Max-Age=600");
     }
 }

@@ -4,7 +4,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use app::{Gateway, InvitationView, StaffFault};
 
-use super::{alert, form, input, machine, outside, refuse, seat};
+use super::{alert, allow_provider, form, input, machine, outside, provider_button, refuse, seat};
 use crate::http::page::escape;
 use crate::http::problem::Problem;
 
@@ -18,7 +18,7 @@ fn page(
     invitation: &InvitationView,
     (status, wrong): (StatusCode, &str),
 ) -> HttpResponse {
-    outside(gateway, request, status, "Join", |secret| {
+    let mut response = outside(gateway, request, status, "Join", |secret| {
         let name = match &invitation.name {
             Some(name) => format!(
                 "<p>You sign in as <strong>{0}</strong>.</p>\n<input type=\"hidden\" name=\"name\" autocomplete=\"username\" value=\"{0}\">\n",
@@ -32,7 +32,7 @@ fn page(
         };
         format!(
             "{}<p>You were asked to be staff here, as {}.</p>\n<form method=\"post\" action=\"/console/join/{}\">{secret}\n{name}{}\
-             <p><button type=\"submit\">Continue</button></p>\n</form>\n",
+             <p><button type=\"submit\">Continue</button></p>\n</form>\n{}",
             alert(wrong),
             invitation.role,
             escape(token(request)),
@@ -41,8 +41,22 @@ fn page(
                 "A password of at least 12 characters. A few words that do not belong together are good.",
                 "type=\"password\" autocomplete=\"new-password\" minlength=\"12\" maxlength=\"256\""
             ),
+            // The first administrator has no name yet, and chooses a password.
+            match &invitation.name {
+                Some(_) => provider_button(
+                    gateway,
+                    secret,
+                    &format!(
+                        "<input type=\"hidden\" name=\"for\" value=\"join\">\n<input type=\"hidden\" name=\"link\" value=\"{}\">\n",
+                        escape(token(request))
+                    )
+                ),
+                None => String::new(),
+            },
         )
-    })
+    });
+    allow_provider(gateway, &mut response);
+    response
 }
 
 /// Shows what a one-time link is for.
@@ -94,7 +108,9 @@ pub async fn submit(
         StaffFault::Name => "The name is not taken: letters a to z, digits, _ and -.".to_owned(),
         StaffFault::Password(fault) => format!("{fault}."),
         StaffFault::Failed(error) => return refuse(&request, error.into()),
-        StaffFault::WrongPassword | StaffFault::Wait(_) | StaffFault::Code => "That is not possible.".to_owned(),
+        StaffFault::WrongPassword | StaffFault::Wait(_) | StaffFault::Code | StaffFault::SignInAgain => {
+            "That is not possible.".to_owned()
+        }
     };
     let invitation = gateway.staff_invitation(link).await?;
     Ok(page(&gateway, &request, &invitation, (StatusCode::UNPROCESSABLE_ENTITY, &words)))

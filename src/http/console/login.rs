@@ -4,20 +4,26 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use app::{Gateway, SignInDenial, StaffStage};
 
-use super::{alert, form, input, machine, outside, put_wait, refuse, seat, see, session, too_many_failures};
+use super::{
+    alert, allow_provider, form, input, machine, outside, provider_button, put_wait, refuse, seat, see, session,
+    too_many_failures,
+};
 use crate::http::problem::Problem;
 
 const WRONG: &str = "Name or password is wrong.";
 
 fn page(gateway: &Gateway, request: &HttpRequest, status: StatusCode, wrong: &str) -> HttpResponse {
-    outside(gateway, request, status, "Sign in", |secret| {
+    let mut response = outside(gateway, request, status, "Sign in", |secret| {
         format!(
-            "{}<form method=\"post\" action=\"/console/login\">{secret}\n{}{}<p><button type=\"submit\">Continue</button></p>\n</form>\n",
+            "{}<form method=\"post\" action=\"/console/login\">{secret}\n{}{}<p><button type=\"submit\">Continue</button></p>\n</form>\n{}",
             alert(wrong),
             input("name", "Name", "autocomplete=\"username\" autocapitalize=\"none\" maxlength=\"64\""),
             input("password", "Password", "type=\"password\" autocomplete=\"current-password\" maxlength=\"256\""),
+            provider_button(gateway, secret, "<input type=\"hidden\" name=\"for\" value=\"sign_in\">\n"),
         )
-    })
+    });
+    allow_provider(gateway, &mut response);
+    response
 }
 
 /// Shows the form to sign in.

@@ -171,14 +171,23 @@ pub(super) struct JwsHeader {
     pub(super) jwk: Option<Value>,
 }
 
-/// The header, read before anything is believed.
+/// The header of something that a client signed, read before anything is believed.
 pub(super) fn header(text: &str) -> Result<JwsHeader, JwsError> {
-    if text.len() > MOST_BYTES {
+    header_among(text, &ACCEPTED, MOST_BYTES)
+}
+
+/// The header of something that may be so long and is signed under one of these algorithms.
+pub(super) fn header_among(
+    text: &str,
+    accepted: &[(&str, Algorithm)],
+    most_bytes: usize,
+) -> Result<JwsHeader, JwsError> {
+    if text.len() > most_bytes {
         return Err(JwsError::Malformed);
     }
     let mut sent: Value = decoded(text.split('.').next().unwrap_or_default())?;
     let named = sent.get("alg").and_then(Value::as_str).ok_or(JwsError::Malformed)?;
-    let (_, algorithm) = ACCEPTED.iter().find(|(name, _)| *name == named).ok_or(JwsError::Algorithm)?;
+    let (_, algorithm) = accepted.iter().find(|(name, _)| *name == named).ok_or(JwsError::Algorithm)?;
     // RFC 7515 §4.1.11: an extension that we do not understand must be refused, and we understand none.
     if sent.get("crit").is_some() {
         return Err(JwsError::Malformed);

@@ -332,6 +332,43 @@ pub enum LedgerEvent {
         #[n(1)]
         recovery: bool,
     },
+    /// A member of staff signed in through the identity provider.
+    #[n(73)]
+    StaffSignedInByProvider {
+        /// Who.
+        #[n(0)]
+        staff: StaffId,
+        /// Whether the provider vouched for the second factor; if not, it is asked for here.
+        #[n(1)]
+        provider_factor: bool,
+    },
+    /// An account with the identity provider lets a member of staff in from now on.
+    #[n(74)]
+    StaffLinked {
+        /// Who.
+        #[n(0)]
+        staff: StaffId,
+    },
+    /// No account with the identity provider lets a member of staff in any more.
+    #[n(75)]
+    StaffUnlinked {
+        /// Who.
+        #[n(0)]
+        staff: StaffId,
+        /// By whom.
+        #[n(1)]
+        by: Option<StaffId>,
+    },
+    /// Somebody became staff because the identity provider knows them, as the operator configured.
+    #[n(76)]
+    StaffProvisioned {
+        /// Who.
+        #[n(0)]
+        staff: StaffId,
+        /// What for.
+        #[n(1)]
+        role: Role,
+    },
     /// Attributes were forgotten whose consent was taken back and that nothing else needs (GDPR Art. 17(1)(b)).
     #[n(30)]
     AttributesForgotten {
@@ -558,6 +595,10 @@ impl LedgerEvent {
             Self::StaffJoined { .. } => "staff_joined",
             Self::StaffChanged { .. } => "staff_changed",
             Self::StaffSignedIn { .. } => "staff_signed_in",
+            Self::StaffSignedInByProvider { .. } => "staff_signed_in_by_provider",
+            Self::StaffLinked { .. } => "staff_linked",
+            Self::StaffUnlinked { .. } => "staff_unlinked",
+            Self::StaffProvisioned { .. } => "staff_provisioned",
             Self::TokenRevoked { .. } => "token_revoked",
             Self::ClientCredentialsReplaced { .. } => "client_credentials_replaced",
             Self::AttributesForgotten { .. } => "attributes_forgotten",

@@ -18,7 +18,7 @@ pub struct StaffRow {
     pub name: StaffName,
     /// What they are here for.
     pub role: Role,
-    /// The hash of the password, in PHC form; `None`: none was chosen yet.
+    /// The hash of the password, sealed; `None`: none was chosen.
     pub password_hash: Option<String>,
     /// The secret of the authenticator, sealed; `None`: none is set up.
     pub authenticator: Option<Vec<u8>>,
@@ -30,6 +30,8 @@ pub struct StaffRow {
     pub joined_at: Option<Timestamp>,
     /// Since when no more.
     pub ended_at: Option<Timestamp>,
+    /// The keyed digest over what is in the clear of this row; empty: none was made.
+    pub seal: Vec<u8>,
 }
 
 impl fmt::Debug for StaffRow {
@@ -61,6 +63,15 @@ impl SessionStage {
     }
 }
 
+/// A one-time link.
+#[derive(Debug, Clone)]
+pub struct InvitationRow {
+    /// For whom; `None`: the first administrator.
+    pub staff: Option<StaffRow>,
+    /// The keyed digest over what is in the clear of this row.
+    pub binding: Vec<u8>,
+}
+
 /// A session, with whoever it is of.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SessionRow {
@@ -78,6 +89,10 @@ pub struct SessionRow {
     pub seen_at: Timestamp,
     /// When it ends, whatever happens.
     pub expires_at: Timestamp,
+    /// The keyed digest over what is in the clear of this row.
+    pub binding: Vec<u8>,
+    /// Whether it was begun through the identity provider.
+    pub by_provider: bool,
     /// Whose it is.
     pub staff: StaffRow,
 }
@@ -88,17 +103,22 @@ impl fmt::Debug for SessionRow {
     }
 }
 
-const STAFF: &str = "SELECT id, name, role, password_hash, authenticator, authenticator_step, created_at, joined_at, ended_at \
-     FROM staff ORDER BY name";
+const STAFF: &str = "SELECT id, name, role, password_hash, authenticator, authenticator_step, created_at, joined_at, ended_at, \
+     seal FROM staff ORDER BY name";
 const STAFF_BY_ID: &str = "SELECT id, name, role, password_hash, authenticator, authenticator_step, created_at, joined_at, \
-     ended_at FROM staff WHERE id = $1";
+     ended_at, seal FROM staff WHERE id = $1";
 const STAFF_BY_NAME: &str = "SELECT id, name, role, password_hash, authenticator, authenticator_step, created_at, joined_at, \
-     ended_at FROM staff WHERE name = $1";
+     ended_at, seal FROM staff WHERE name = $1";
+const STAFF_BY_IDENTITY: &str = "SELECT f.id, f.name, f.role, f.password_hash, f.authenticator, f.authenticator_step, f.created_at, \
+     f.joined_at, f.ended_at, f.seal, i.binding FROM staff_identity AS i JOIN staff AS f ON f.id = i.staff_id \
+     WHERE i.identity_hash = $1";
 const SESSION: &str = "SELECT f.id, f.name, f.role, f.password_hash, f.authenticator, f.authenticator_step, f.created_at, \
-     f.joined_at, f.ended_at, s.id, s.stage, s.pending, s.machine, s.created_at, s.seen_at, s.expires_at \
+     f.joined_at, f.ended_at, f.seal, s.id, s.stage, s.pending, s.machine, s.created_at, s.seen_at, s.expires_at, s.binding, \
+     s.by_provider \
      FROM staff_session AS s JOIN staff AS f ON f.id = s.staff_id WHERE s.token_hash = $1";
 const SESSIONS: &str = "SELECT f.id, f.name, f.role, f.password_hash, f.authenticator, f.authenticator_step, f.created_at, \
-     f.joined_at, f.ended_at, s.id, s.stage, s.pending, s.machine, s.created_at, s.seen_at, s.expires_at \
+     f.joined_at, f.ended_at, f.seal, s.id, s.stage, s.pending, s.machine, s.created_at, s.seen_at, s.expires_at, s.binding, \
+     s.by_provider \
      FROM staff_session AS s JOIN staff AS f ON f.id = s.staff_id WHERE s.staff_id = $1 ORDER BY s.created_at DESC, s.id";
 
 impl Store {
@@ -126,7 +146,36 @@ impl Store {
         sql(STAFF_BY_NAME).with(name.as_str()).row(self.db()).await?.as_ref().map(staff).transpose()
     }
 
-    /// For whom a one-time link is: `None`, there is no such link; `Some(None)`, the first administrator.
+    /// Somebody by their id.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn staff_member(&self, id: StaffId) -> Result<Option<StaffRow>, StoreError> {
+        sql(STAFF_BY_ID).with_bytes(id.as_bytes()).row(self.db()).await?.as_ref().map(staff).transpose()
+    }
+
+    /// Whom an account with the identity provider lets in, and the keyed digest over that row.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn staff_identified(
+        &self,
+        identity_hash: &[u8; 32],
+    ) -> Result<Option<(StaffRow, Vec<u8>)>, StoreError> {
+        let row = sql(STAFF_BY_IDENTITY).with_bytes(identity_hash).row(self.db()).await?;
+        row.as_ref().map(|row| Ok((staff(row)?, row.get(10)?))).transpose()
+    }
+
+    /// Whether an account with the identity provider lets somebody in.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn has_identity(&self, staff: StaffId) -> Result<bool, StoreError> {
+        let row = sql("SELECT 1 FROM staff_identity WHERE staff_id = $1").with_bytes(staff.as_bytes());
+        Ok(row.row(self.db()).await?.is_some())
+    }
+
+    /// A one-time link that is still good.
     ///
     /// # Errors
     /// Those of the database.
@@ -134,19 +183,20 @@ impl Store {
         &self,
         token_hash: &[u8; 32],
         now: Timestamp,
-    ) -> Result<Option<Option<StaffRow>>, StoreError> {
-        let row = sql("SELECT staff_id FROM staff_invitation WHERE token_hash = $1 AND expires_at > $2")
+    ) -> Result<Option<InvitationRow>, StoreError> {
+        let row = sql("SELECT staff_id, binding FROM staff_invitation WHERE token_hash = $1 AND expires_at > $2")
             .with_bytes(token_hash)
             .with(now.as_millis())
             .row(self.db())
             .await?;
         let Some(row) = row else { return Ok(None) };
+        let binding = row.get::<Option<Vec<u8>>>(1)?.unwrap_or_default();
         match row.get::<Option<Vec<u8>>>(0)? {
-            None => Ok((!self.has_staff().await?).then_some(None)),
+            None => Ok((!self.has_staff().await?).then_some(InvitationRow { staff: None, binding })),
             Some(id) => {
                 let row = sql(STAFF_BY_ID).with(id).row(self.db()).await?;
-                let staff = row.as_ref().map(staff).transpose()?;
-                Ok(staff.filter(|staff| staff.ended_at.is_none()).map(Some))
+                let staff = row.as_ref().map(staff).transpose()?.filter(|staff| staff.ended_at.is_none());
+                Ok(staff.map(|staff| InvitationRow { staff: Some(staff), binding }))
             }
         }
     }
@@ -192,23 +242,26 @@ fn staff(row: &Row) -> Result<StaffRow, StoreError> {
         created_at: Timestamp::from_millis(row.get(6)?),
         joined_at: time(row.get(7)?),
         ended_at: time(row.get(8)?),
+        seal: row.get::<Option<Vec<u8>>>(9)?.unwrap_or_default(),
     })
 }
 
 fn session(row: &Row) -> Result<SessionRow, StoreError> {
     Ok(SessionRow {
         staff: staff(row)?,
-        id: SessionId::from_bytes(row.bytes(9)?),
-        stage: match row.get::<String>(10)?.as_str() {
+        id: SessionId::from_bytes(row.bytes(10)?),
+        stage: match row.get::<String>(11)?.as_str() {
             "password" => SessionStage::Password,
             "enrolling" => SessionStage::Enrolling,
             "full" => SessionStage::Full,
             _ => return Err(StoreError::Tampered),
         },
-        pending: row.get(11)?,
-        machine: row.get(12)?,
-        created_at: Timestamp::from_millis(row.get(13)?),
-        seen_at: Timestamp::from_millis(row.get(14)?),
-        expires_at: Timestamp::from_millis(row.get(15)?),
+        pending: row.get(12)?,
+        machine: row.get(13)?,
+        created_at: Timestamp::from_millis(row.get(14)?),
+        seen_at: Timestamp::from_millis(row.get(15)?),
+        expires_at: Timestamp::from_millis(row.get(16)?),
+        binding: row.get::<Option<Vec<u8>>>(17)?.unwrap_or_default(),
+        by_provider: row.get::<i16>(18)? != 0,
     })
 }

@@ -92,6 +92,19 @@ impl Database {
         }
     }
 
+    /// The texts in the first column of a query.
+    pub(crate) async fn texts(&self, query: &str) -> Vec<String> {
+        let query = sqlx::raw_sql(AssertSqlSafe(query.to_owned()));
+        match self {
+            Self::Sqlite(_) => {
+                self.sqlite().await.fetch_all(query).await.unwrap().iter().map(|row| row.get(0)).collect()
+            }
+            Self::Postgres(_) => {
+                self.postgres().await.fetch_all(query).await.unwrap().iter().map(|row| row.get(0)).collect()
+            }
+        }
+    }
+
     /// How many rows each table that grows with persons has.
     pub(crate) async fn stored(&self) -> BTreeMap<&'static str, i64> {
         let mut stored = BTreeMap::new();

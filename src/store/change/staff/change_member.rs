@@ -15,7 +15,14 @@ use crate::unit_of_work::{Conn, Entries, Unchanged};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MemberChange {
     /// Another role.
-    Role(Role),
+    Role {
+        /// Which.
+        role: Role,
+        /// The keyed digest over the row.
+        seal: [u8; 32],
+        /// Whether there is an authenticator, which the digest tells: if that changed meanwhile, this is not done.
+        has_authenticator: bool,
+    },
     /// The end. The row stays, so that the ledger's mentions stay somebody's.
     End,
 }
@@ -45,9 +52,14 @@ impl Change for ChangeMember {
         access_revision::advance(conn).await?;
         let staff = self.staff.as_bytes();
         let changed = match self.change {
-            MemberChange::Role(role) => sql("UPDATE staff SET role = $2 WHERE id = $1 AND ended_at IS NULL")
+            MemberChange::Role { role, seal, has_authenticator } => {
+                sql("UPDATE staff SET role = $2, seal = $3 WHERE id = $1 AND ended_at IS NULL \
+                     AND CASE WHEN authenticator IS NULL THEN 0 ELSE 1 END = $4")
                 .with_bytes(staff)
-                .with(role.as_str()),
+                .with(role.as_str())
+                .with_bytes(&seal)
+                .with(i32::from(has_authenticator))
+            }
             MemberChange::End => {
                 sql("UPDATE staff SET ended_at = $2, password_hash = NULL, authenticator = NULL \
                      WHERE id = $1 AND ended_at IS NULL")
@@ -69,6 +81,7 @@ impl Change for ChangeMember {
             for statement in [
                 "DELETE FROM staff_invitation WHERE staff_id = $1",
                 "DELETE FROM staff_recovery_code WHERE staff_id = $1",
+                "DELETE FROM staff_identity WHERE staff_id = $1",
             ] {
                 sql(statement).with_bytes(staff).execute(conn.raw()).await?;
             }
@@ -81,7 +94,7 @@ impl Change for ChangeMember {
             return Entries::unchanged(Unchanged::AlreadyDone);
         }
         let act = match self.change {
-            MemberChange::Role(_) => StaffAct::RoleChanged,
+            MemberChange::Role { .. } => StaffAct::RoleChanged,
             MemberChange::End => StaffAct::Ended,
         };
         let event = LedgerEvent::StaffChanged { staff: self.staff, act, by: self.by };

@@ -4,7 +4,7 @@ use kernel::ledger::{LedgerEntry, LedgerEvent, StaffAct};
 use kernel::staff::StaffId;
 use kernel::time::Timestamp;
 
-use super::sign_in::replace_codes;
+use super::sign_in::{SecondFactor, replace_codes};
 use super::{NewSession, session};
 use crate::change::{Change, sealed};
 use crate::error::StoreError;
@@ -18,8 +18,10 @@ pub struct ChangePassword {
     pub staff: StaffId,
     /// The hash of the password so far: if somebody changed it meanwhile, this is not done.
     pub from: String,
-    /// The hash of the new one, in PHC form.
+    /// The hash of the new one, sealed.
     pub to: String,
+    /// What was shown beside the password.
+    pub factor: SecondFactor,
     /// The session that goes on.
     pub session: NewSession,
     /// Now.
@@ -35,7 +37,7 @@ impl std::fmt::Debug for ChangePassword {
 impl sealed::Sealed for ChangePassword {}
 
 impl Change for ChangePassword {
-    /// Whether it was changed.
+    /// Whether it was changed. A code that counts no more is [`StoreError::Conflict`].
     type Output = bool;
     const NAME: &'static str = "change_password";
 
@@ -43,6 +45,7 @@ impl Change for ChangePassword {
         if !set_hash(conn, self.staff, &self.from, &self.to).await? {
             return Ok(false);
         }
+        self.factor.take(conn, self.staff).await?;
         session::end_all(conn, self.staff).await?;
         self.session.begin(conn, self.staff, self.at).await?;
         Ok(true)
@@ -100,13 +103,19 @@ async fn set_hash(conn: &Conn<'_>, staff: StaffId, from: &str, to: &str) -> Resu
     Ok(set == 1)
 }
 
-/// Other recovery codes.
+/// Other recovery codes. The session in which they are drawn goes on under another token.
 #[derive(Clone)]
 pub struct ReplaceRecoveryCodes {
     /// Whose.
     pub staff: StaffId,
     /// Their digests.
     pub codes: Vec<[u8; 32]>,
+    /// What was shown for it.
+    pub factor: SecondFactor,
+    /// The session in which they are drawn, by the digest of its token.
+    pub drawn_in: [u8; 32],
+    /// The session that goes on.
+    pub session: NewSession,
     /// Now.
     pub at: Timestamp,
 }
@@ -120,14 +129,24 @@ impl std::fmt::Debug for ReplaceRecoveryCodes {
 impl sealed::Sealed for ReplaceRecoveryCodes {}
 
 impl Change for ReplaceRecoveryCodes {
-    type Output = ();
+    /// Whether there was such a session. A code that counts no more is [`StoreError::Conflict`].
+    type Output = bool;
     const NAME: &'static str = "replace_recovery_codes";
 
-    async fn apply(&self, conn: &Conn<'_>) -> Result<(), StoreError> {
-        replace_codes(conn, self.staff, &self.codes).await
+    async fn apply(&self, conn: &Conn<'_>) -> Result<bool, StoreError> {
+        if !session::end(conn, self.staff, &self.drawn_in).await? {
+            return Ok(false);
+        }
+        self.factor.take(conn, self.staff).await?;
+        replace_codes(conn, self.staff, &self.codes).await?;
+        self.session.begin(conn, self.staff, self.at).await?;
+        Ok(true)
     }
 
-    fn entries(&self, (): &()) -> Entries {
+    fn entries(&self, done: &bool) -> Entries {
+        if !done {
+            return Entries::unchanged(Unchanged::AlreadyDone);
+        }
         let act = StaffAct::RecoveryCodesReplaced;
         let event = LedgerEvent::StaffChanged { staff: self.staff, act, by: Some(self.staff) };
         Entries::one(LedgerEntry { at: self.at, event })

@@ -24,9 +24,18 @@ pub enum Invited {
         name: StaffName,
         /// What they will be here for.
         role: Role,
+        /// The keyed digest over the row.
+        seal: [u8; 32],
     },
-    /// A member whose password and authenticator end now.
-    Again(StaffId),
+    /// A member whose password, authenticator and account with the provider end now.
+    Again {
+        /// Who.
+        id: StaffId,
+        /// As what: if that changed meanwhile, this is not done.
+        role: Role,
+        /// The keyed digest over the row.
+        seal: [u8; 32],
+    },
 }
 
 /// A link to give out. Of its token only a keyed digest is stored.
@@ -36,6 +45,8 @@ pub struct InviteStaff {
     pub whom: Invited,
     /// The digest of its token.
     pub token_hash: [u8; 32],
+    /// The keyed digest over the row.
+    pub binding: [u8; 32],
     /// Until when it is good.
     pub expires_at: Timestamp,
     /// The administrator; `None`: the operator.
@@ -68,20 +79,23 @@ impl Change for InviteStaff {
                 }
                 None
             }
-            Invited::New { id, name, role } => {
-                sql("INSERT INTO staff (id, name, role, created_at) VALUES ($1, $2, $3, $4)")
+            Invited::New { id, name, role, seal } => {
+                sql("INSERT INTO staff (id, name, role, created_at, seal) VALUES ($1, $2, $3, $4, $5)")
                     .with_bytes(id.as_bytes())
                     .with(name.as_str())
                     .with(role.as_str())
                     .with(self.at.as_millis())
+                    .with_bytes(seal)
                     .execute(conn.raw())
                     .await?;
                 Some(*id)
             }
-            Invited::Again(id) => {
-                let found = sql("UPDATE staff SET password_hash = NULL, authenticator = NULL \
-                     WHERE id = $1 AND ended_at IS NULL")
+            Invited::Again { id, role, seal } => {
+                let found = sql("UPDATE staff SET password_hash = NULL, authenticator = NULL, seal = $3 \
+                     WHERE id = $1 AND role = $2 AND ended_at IS NULL")
                 .with_bytes(id.as_bytes())
+                .with(role.as_str())
+                .with_bytes(seal)
                 .execute(conn.raw())
                 .await?;
                 if found == 0 {
@@ -91,16 +105,18 @@ impl Change for InviteStaff {
                 for statement in [
                     "DELETE FROM staff_invitation WHERE staff_id = $1",
                     "DELETE FROM staff_recovery_code WHERE staff_id = $1",
+                    "DELETE FROM staff_identity WHERE staff_id = $1",
                 ] {
                     sql(statement).with_bytes(id.as_bytes()).execute(conn.raw()).await?;
                 }
                 Some(*id)
             }
         };
-        sql("INSERT INTO staff_invitation (token_hash, staff_id, expires_at) VALUES ($1, $2, $3)")
+        sql("INSERT INTO staff_invitation (token_hash, staff_id, expires_at, binding) VALUES ($1, $2, $3, $4)")
             .with_bytes(&self.token_hash)
             .with(staff.map(|staff| staff.as_bytes().to_vec()))
             .with(self.expires_at.as_millis())
+            .with_bytes(&self.binding)
             .execute(conn.raw())
             .await?;
         Ok(true)
@@ -111,7 +127,9 @@ impl Change for InviteStaff {
             _ if !done => return Entries::unchanged(Unchanged::AlreadyDone),
             Invited::First => return Entries::unchanged(Unchanged::Prepared),
             Invited::New { id, role, .. } => LedgerEvent::StaffInvited { staff: *id, role: *role, by: self.by },
-            Invited::Again(id) => LedgerEvent::StaffChanged { staff: *id, act: StaffAct::Reset, by: self.by },
+            Invited::Again { id, .. } => {
+                LedgerEvent::StaffChanged { staff: *id, act: StaffAct::Reset, by: self.by }
+            }
         };
         Entries::one(LedgerEntry { at: self.at, event })
     }

@@ -4,9 +4,10 @@ use kernel::ledger::{LedgerEntry, LedgerEvent};
 use kernel::staff::{Role, StaffId, StaffName};
 use kernel::time::Timestamp;
 
-use super::{NewSession, session};
+use super::{NewIdentity, NewSession, session};
 use crate::change::{Change, access_revision, sealed};
 use crate::error::StoreError;
+use crate::query::SessionStage;
 use crate::statement::sql;
 use crate::unit_of_work::{Conn, Entries, Unchanged};
 
@@ -19,6 +20,8 @@ pub enum Joining {
         id: StaffId,
         /// The name to sign in with.
         name: StaffName,
+        /// The keyed digest over the row.
+        seal: [u8; 32],
     },
     /// Who was invited.
     Invited(StaffId),
@@ -31,9 +34,11 @@ pub struct JoinStaff {
     pub token_hash: [u8; 32],
     /// Who uses it.
     pub who: Joining,
-    /// The hash of the password, in PHC form.
-    pub password_hash: String,
-    /// The session in which the authenticator is set up.
+    /// The hash of the password, sealed; `None`: the account with the provider lets them in.
+    pub password_hash: Option<String>,
+    /// The account with the provider.
+    pub identity: Option<NewIdentity>,
+    /// The session that begins: mostly the one in which the authenticator is set up.
     pub session: NewSession,
     /// Now.
     pub at: Timestamp,
@@ -79,12 +84,13 @@ impl Change for JoinStaff {
         if used.execute(conn.raw()).await? == 0 {
             return Ok(false);
         }
-        if let Joining::First { id, name } = &self.who {
-            sql("INSERT INTO staff (id, name, role, created_at) VALUES ($1, $2, $3, $4)")
+        if let Joining::First { id, name, seal } = &self.who {
+            sql("INSERT INTO staff (id, name, role, created_at, seal) VALUES ($1, $2, $3, $4, $5)")
                 .with_bytes(id.as_bytes())
                 .with(name.as_str())
                 .with(Role::Administrator.as_str())
                 .with(self.at.as_millis())
+                .with_bytes(seal)
                 .execute(conn.raw())
                 .await?;
             sql("DELETE FROM staff_invitation WHERE staff_id IS NULL").execute(conn.raw()).await?;
@@ -93,12 +99,15 @@ impl Change for JoinStaff {
             sql("UPDATE staff SET password_hash = $2, authenticator = NULL, joined_at = coalesce(joined_at, $3) \
              WHERE id = $1 AND ended_at IS NULL")
             .with_bytes(staff.as_bytes())
-            .with(self.password_hash.as_str())
+            .with(self.password_hash.clone())
             .with(self.at.as_millis())
             .execute(conn.raw())
             .await?;
         if joined == 0 {
             return Ok(false);
+        }
+        if let Some(identity) = &self.identity {
+            identity.link(conn, staff, self.at).await?;
         }
         session::end_all(conn, staff).await?;
         self.session.begin(conn, staff, self.at).await?;
@@ -106,11 +115,12 @@ impl Change for JoinStaff {
     }
 
     fn entries(&self, done: &bool) -> Entries {
-        if *done {
-            let event = LedgerEvent::StaffJoined { staff: self.staff() };
-            Entries::one(LedgerEntry { at: self.at, event })
-        } else {
-            Entries::unchanged(Unchanged::AlreadyDone)
-        }
+        let staff = self.staff();
+        let linked = self.identity.as_ref().map(|_| LedgerEvent::StaffLinked { staff });
+        let is_in = self.session.stage == SessionStage::Full;
+        let signed_in = is_in.then_some(LedgerEvent::StaffSignedInByProvider { staff, provider_factor: true });
+        let events = [Some(LedgerEvent::StaffJoined { staff }), linked, signed_in].into_iter().flatten();
+        let entries = events.filter(|_| *done).map(|event| LedgerEntry { at: self.at, event });
+        Entries::each(entries, Unchanged::AlreadyDone)
     }
 }

@@ -27,7 +27,14 @@ pub struct NewSession {
     pub machine: String,
     /// When it ends, whatever happens.
     pub expires_at: Timestamp,
+    /// The keyed digest over the row.
+    pub binding: [u8; 32],
+    /// Whether it is begun through the identity provider.
+    pub by_provider: bool,
 }
+
+/// The most sessions that somebody has at once (ASVS 5.0 7.1.2): another one ends the oldest.
+pub const MOST_SESSIONS: i64 = 5;
 
 impl fmt::Debug for NewSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -38,8 +45,8 @@ impl fmt::Debug for NewSession {
 impl NewSession {
     pub(super) async fn begin(&self, conn: &Conn<'_>, staff: StaffId, at: Timestamp) -> Result<(), StoreError> {
         sql("INSERT INTO staff_session \
-             (token_hash, id, staff_id, stage, pending, machine, created_at, seen_at, expires_at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8)")
+             (token_hash, id, staff_id, stage, pending, machine, created_at, seen_at, expires_at, binding, by_provider) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9, $10)")
         .with_bytes(&self.token_hash)
         .with_bytes(self.id.as_bytes())
         .with_bytes(staff.as_bytes())
@@ -48,8 +55,20 @@ impl NewSession {
         .with(self.machine.as_str())
         .with(at.as_millis())
         .with(self.expires_at.as_millis())
+        .with_bytes(&self.binding)
+        .with(i16::from(self.by_provider))
         .execute(conn.raw())
         .await?;
+        if self.stage == SessionStage::Full {
+            sql("DELETE FROM staff_session WHERE staff_id = $1 AND stage = 'full' AND token_hash <> $2 \
+                 AND token_hash NOT IN (SELECT token_hash FROM staff_session WHERE staff_id = $1 AND stage = 'full' \
+                   AND token_hash <> $2 ORDER BY created_at DESC, token_hash LIMIT $3)")
+            .with_bytes(staff.as_bytes())
+            .with_bytes(&self.token_hash)
+            .with(MOST_SESSIONS - 1)
+            .execute(conn.raw())
+            .await?;
+        }
         Ok(())
     }
 }
@@ -67,6 +86,15 @@ pub(super) async fn end(conn: &Conn<'_>, staff: StaffId, token_hash: &[u8; 32]) 
 /// Ends every session of somebody.
 pub(super) async fn end_all(conn: &Conn<'_>, staff: StaffId) -> Result<(), StoreError> {
     sql("DELETE FROM staff_session WHERE staff_id = $1").with_bytes(staff.as_bytes()).execute(conn.raw()).await?;
+    Ok(())
+}
+
+/// Ends every session of somebody that was begun through the identity provider.
+pub(super) async fn end_of_provider(conn: &Conn<'_>, staff: StaffId) -> Result<(), StoreError> {
+    sql("DELETE FROM staff_session WHERE staff_id = $1 AND by_provider = 1")
+        .with_bytes(staff.as_bytes())
+        .execute(conn.raw())
+        .await?;
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! Signing in: the password begins a session that can do nothing, the second factor ends that one and begins another.
 
 use kernel::ledger::{LedgerEntry, LedgerEvent, StaffAct};
-use kernel::staff::StaffId;
+use kernel::staff::{Role, StaffId};
 use kernel::time::Timestamp;
 
 use super::{NewSession, attempt, session};
@@ -48,6 +48,58 @@ pub enum SecondFactor {
     Recovery([u8; 32]),
 }
 
+impl SecondFactor {
+    /// Uses it up.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when it was used already.
+    pub(super) async fn take(&self, conn: &Conn<'_>, staff: StaffId) -> Result<(), StoreError> {
+        let used = match self {
+            Self::Step(step) => {
+                sql("UPDATE staff SET authenticator_step = $2 WHERE id = $1 AND authenticator_step < $2 \
+                     AND ended_at IS NULL")
+                .with_bytes(staff.as_bytes())
+                .with(signed(*step)?)
+                .execute(conn.raw())
+                .await?
+            }
+            Self::Recovery(code) => {
+                sql("DELETE FROM staff_recovery_code WHERE staff_id = $1 AND code_hash = $2")
+                    .with_bytes(staff.as_bytes())
+                    .with_bytes(code)
+                    .execute(conn.raw())
+                    .await?
+            }
+        };
+        if used == 0 { Err(StoreError::Conflict) } else { Ok(()) }
+    }
+}
+
+/// A second factor is used up, before an act that takes none itself.
+#[derive(Debug, Clone)]
+pub struct TakeFactor {
+    /// Whose.
+    pub staff: StaffId,
+    /// What was shown.
+    pub factor: SecondFactor,
+}
+
+impl sealed::Sealed for TakeFactor {}
+
+impl Change for TakeFactor {
+    /// A code that counts no more is [`StoreError::Conflict`].
+    type Output = ();
+    const NAME: &'static str = "take_factor";
+
+    async fn apply(&self, conn: &Conn<'_>) -> Result<(), StoreError> {
+        self.factor.take(conn, self.staff).await
+    }
+
+    fn entries(&self, (): &()) -> Entries {
+        Entries::unchanged(Unchanged::Prepared)
+    }
+}
+
 /// The second factor was shown.
 #[derive(Debug, Clone)]
 pub struct PassSecondFactor {
@@ -76,27 +128,8 @@ impl Change for PassSecondFactor {
         if !session::end(conn, self.staff, &self.waiting).await? {
             return Ok(false);
         }
-        let used = match &self.factor {
-            SecondFactor::Step(step) => {
-                sql("UPDATE staff SET authenticator_step = $2 WHERE id = $1 AND authenticator_step < $2 \
-                     AND ended_at IS NULL")
-                .with_bytes(self.staff.as_bytes())
-                .with(signed(*step)?)
-                .execute(conn.raw())
-                .await?
-            }
-            SecondFactor::Recovery(code) => {
-                sql("DELETE FROM staff_recovery_code WHERE staff_id = $1 AND code_hash = $2")
-                    .with_bytes(self.staff.as_bytes())
-                    .with_bytes(code)
-                    .execute(conn.raw())
-                    .await?
-            }
-        };
-        if used == 0 {
-            // The session that waits stays: nothing of this unit is kept.
-            return Err(StoreError::Conflict);
-        }
+        // If it counts no more, the session that waits stays: nothing of this unit is kept.
+        self.factor.take(conn, self.staff).await?;
         attempt::forget(conn, &self.bucket).await?;
         self.session.begin(conn, self.staff, self.at).await?;
         Ok(true)
@@ -123,6 +156,10 @@ pub struct EnrolAuthenticator {
     pub authenticator: Vec<u8>,
     /// The step of the code.
     pub step: u64,
+    /// Whose role it is set up in: if that changed meanwhile, this is not done.
+    pub role: Role,
+    /// The keyed digest over the row.
+    pub seal: [u8; 32],
     /// Digests of the recovery codes that go with it.
     pub codes: Vec<[u8; 32]>,
     /// The session in which it was set up.
@@ -150,11 +187,13 @@ impl Change for EnrolAuthenticator {
         if !session::end(conn, self.staff, &self.enrolling).await? {
             return Ok(false);
         }
-        let set = sql("UPDATE staff SET authenticator = $2, authenticator_step = $3 \
-             WHERE id = $1 AND authenticator IS NULL AND ended_at IS NULL")
+        let set = sql("UPDATE staff SET authenticator = $2, authenticator_step = $3, seal = $4 \
+             WHERE id = $1 AND authenticator IS NULL AND ended_at IS NULL AND role = $5")
         .with_bytes(self.staff.as_bytes())
         .with(self.authenticator.clone())
         .with(signed(self.step)?)
+        .with_bytes(&self.seal)
+        .with(self.role.as_str())
         .execute(conn.raw())
         .await?;
         if set == 0 {
