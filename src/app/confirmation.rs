@@ -140,8 +140,7 @@ impl Gateway {
             window_ms: DAY_MS,
             gap_ms: i64::from(settings.minutes_between_mails) * 60_000,
         }];
-        // Behind a proxy the machine at the other end is the proxy: everybody would share one bound.
-        let peer = peer.filter(|_| settings.mails_per_peer_an_hour > 0 && !self.inner.settings.is_behind_proxy);
+        let peer = peer.filter(|_| settings.mails_per_peer_an_hour > 0);
         quotas.extend(peer.map(|peer| Quota {
             key: self.request_fingerprint(&[b"mail by peer v1", &network_of(peer)]),
             most: settings.mails_per_peer_an_hour,

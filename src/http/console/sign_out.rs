@@ -1,5 +1,6 @@
 //! `POST /console/sign-out`: the session ends, here and in the store.
 
+use actix_web::http::header::{CLEAR_SITE_DATA, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use app::Gateway;
 
@@ -26,6 +27,8 @@ pub async fn handler(
     }
     gateway.sign_out(&by.0).await?;
     let mut response = see("/console/login");
+    // What the browser kept goes too; the cookie by which the machine is known stays.
+    response.headers_mut().insert(CLEAR_SITE_DATA, HeaderValue::from_static("\"cache\", \"storage\""));
     put_cookie(&mut response, &Cookies::of(&gateway).end_session());
     Ok(response)
 }
