@@ -462,6 +462,8 @@ mod tests {
             ("CONSENTRY__DATABASE__MIGRATE_ON_START", "false"),
             ("CONSENTRY__LAW__DEFAULT_REGIME", "EU_GDPR:FR"),
             ("CONSENTRY__SERVER__PUBLIC_URL", "https://consent.example.com/"),
+            ("CONSENTRY__SERVER__TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.7"),
+            ("CONSENTRY__LIMITS__POSTS__PER_MINUTE", "7"),
             ("HOME", "/nowhere"),
         ])
         .unwrap();
@@ -469,6 +471,31 @@ mod tests {
         assert!(!settings.database.migrate_on_start);
         assert_eq!(settings.law.default_regime.to_string(), "EU_GDPR:FR");
         assert_eq!(settings.server.public_url, "https://consent.example.com");
+        let proxies = &settings.server.trusted_proxies;
+        assert!(proxies.contain([192, 0, 2, 7].into()) && !proxies.contain([192, 0, 2, 8].into()));
+        assert_eq!((settings.limits.posts.per_minute, settings.limits.posts.burst), (7, 150));
+    }
+
+    #[test]
+    fn a_limit_that_lets_nothing_through_and_a_name_that_no_client_has_are_refused() {
+        let settings = with(&[("CONSENTRY__LIMITS__POSTS__BURST", "0")]).unwrap();
+        assert!(settings.limits.check().unwrap_err().to_string().starts_with("limits.posts"));
+        let settings = with_file("[limits.clients.\"No Name\"]\nat_once = 1\n").unwrap();
+        assert!(settings.limits.check().unwrap_err().to_string().contains("No Name"));
+        let settings = with_file("[limits.clients.crm]\npulls = { per_minute = 1, burst = 0 }\n").unwrap();
+        assert!(settings.limits.check().unwrap_err().to_string().starts_with("limits.clients"));
+        with_file("[limits.clients.crm]\nat_once = 1\n").unwrap().limits.check().unwrap();
+    }
+
+    #[test]
+    fn sec_10_tls_is_set_whole_or_not_at_all() {
+        let check = |tls: &str| with_file(tls).unwrap().check_address().map_err(|error| error.to_string());
+        assert!(check("[server.tls]\ncertificate = \"c.pem\"\n").unwrap_err().starts_with("server.tls"));
+        assert!(check("[server.tls]\nclient_ca = \"c.pem\"\n").unwrap_err().starts_with("server.tls.client_ca"));
+        let whole = "listen = \"0.0.0.0:443\"\n[server.tls]\ncertificate = \"c.pem\"\nkey = \"k.pem\"\n";
+        check(&format!("[server]\n{whole}")).unwrap();
+        let plain = format!("[server]\npublic_url = \"http://consent.example\"\n{whole}");
+        assert!(check(&plain).unwrap_err().starts_with("server.public_url"));
     }
 
     #[test]

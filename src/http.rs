@@ -55,7 +55,6 @@ use problem::Problem;
 use crate::config::{LimitSettings, Settings};
 use crate::server::Patience;
 
-pub(crate) use limit::network_of;
 
 /// Who may call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -49,7 +49,7 @@ pub use figures::Figures;
 pub use gateway::{Gateway, GatewaySettings, OpenGatewayError, migrate, pending_migrations};
 pub use import::{Art14View, ImportLine, ImportParameters, ImportView, Importing};
 pub use ledger::{LedgerPage, LedgerReport, Witness, WitnessAnswer, Witnessed, verify_database};
-pub use limit::{Left, Quota, Throttle, TooOften};
+pub use limit::{Left, Quota, Throttle, TooOften, network_of};
 pub use mail::{MailState, Outgoing, Post, PostError, Posted};
 pub use preference::{Preference, PreferenceAct, PreferenceState, Preferences};
 pub use profile::{ColumnKind, ColumnSpec, LookupKeys, MAX_LOOKUP, ProfileAsk, Pull, PulledPage, ReadyAsk};

@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::hash::{BuildHasher as _, Hash, RandomState};
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -172,6 +173,15 @@ impl Throttle {
     }
 }
 
+/// The network that counts as one machine: an IPv4 address, or the /64 that an IPv6 host has to itself.
+#[must_use]
+pub fn network_of(address: IpAddr) -> u64 {
+    match address.to_canonical() {
+        IpAddr::V4(address) => u64::from(address.to_bits()),
+        IpAddr::V6(address) => u64::try_from(address.to_bits() >> 64).unwrap_or_default(),
+    }
+}
+
 impl Gateway {
     /// Counts what somebody who need not own an address causes for it. The person's own no is never counted: it must
     /// get through however often others used the address.
@@ -235,6 +245,15 @@ mod tests {
         assert_eq!(throttle.take(()), Err(TooOften { seconds: 1 }));
         clock.advance_ms(1_000);
         throttle.take(()).unwrap();
+    }
+
+    #[test]
+    fn an_ipv6_customer_is_one_machine_and_an_ipv4_address_is_another() {
+        let network = |text: &str| network_of(text.parse().unwrap());
+        assert_eq!(network("2001:db8:1:2::1"), network("2001:db8:1:2:ffff::9"));
+        assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
+        assert_ne!(network("192.0.2.1"), network("192.0.2.2"));
+        assert_eq!(network("192.0.2.1"), network("::ffff:192.0.2.1"));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use app::Quota;
+use kernel::client::ClientId;
 use serde::Deserialize;
 
 use super::{ConfigError, Networks};
@@ -80,7 +81,7 @@ impl LimitSettings {
     /// Whether the quotas can be kept.
     ///
     /// # Errors
-    /// When a rate has no burst: nothing would ever be let through.
+    /// When a rate has no burst, so that nothing would ever be let through, or a client cannot have that name.
     pub fn check(&self) -> Result<(), ConfigError> {
         let fault = |key| Err(ConfigError::Value { key, reason: "a rate needs a burst of at least 1".to_owned() });
         let quotas = [
@@ -98,6 +99,10 @@ impl LimitSettings {
         let is_empty = |quota: &QuotaSettings| quota.per_minute > 0 && quota.burst == 0;
         if let Some((key, _)) = quotas.iter().find(|(_, quota)| is_empty(quota)) {
             return fault(key);
+        }
+        if let Some(name) = self.clients.keys().find(|name| name.parse::<ClientId>().is_err()) {
+            let reason = format!("`{name}` is no client's name");
+            return Err(ConfigError::Value { key: "limits.clients", reason });
         }
         let own = self.clients.values().flat_map(|client| [client.lookups, client.pulls, client.writes]);
         if own.flatten().any(|quota| is_empty(&quota)) { fault("limits.clients") } else { Ok(()) }

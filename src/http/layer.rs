@@ -132,11 +132,16 @@ async fn admit(
     class: Class,
     request: &ServiceRequest,
 ) -> Result<(Option<Standing>, Place), HeldOff> {
-    let machine = edge.doors.proxies.machine(request.peer_addr(), request.headers());
-    if let Some(machine) = machine {
-        request.extensions_mut().insert(machine);
+    let machine = || edge.doors.proxies.machine(request.peer_addr(), request.headers());
+    let mut standing = None;
+    // Of a program only its own name counts.
+    if !matches!(access, Some(Access::Scope(_))) {
+        let machine = machine();
+        if let Some(machine) = machine {
+            request.extensions_mut().insert(machine);
+        }
+        standing = edge.limits.machine(class, machine)?;
     }
-    let mut standing = edge.limits.machine(class, machine)?;
     let just = |problem| HeldOff { problem, standing: None };
     bounded(request).map_err(just)?;
     if class == Class::Tokens && !has_certificate(edge, request) {
@@ -151,7 +156,7 @@ async fn admit(
             match authenticate::actor(request.request()) {
                 Some(actor) => return edge.limits.caller(class, &actor),
                 // Whoever tries credentials is counted by their machine.
-                None => standing = edge.limits.machine(Class::Tokens, machine)?,
+                None => standing = edge.limits.machine(Class::Tokens, machine())?,
             }
         }
         Some(Access::Staff) => console::take_seat(&edge.gateway, request).await,
@@ -358,8 +363,22 @@ mod tests {
     #[actix_web::test]
     async fn a_panic_is_one_plain_500() {
         let handle = TestRequest::default().to_http_request();
-        let response = contained(handle, async { panic!("anna@example.org") }).await;
+        let mut response = contained(handle, async { panic!("anna@example.org") }).await;
+        let hsts = HeaderValue::from_static("max-age=1");
+        finish(Some(&hsts), routes().last().unwrap(), &RequestIds::default().draw(), &mut response);
         assert_eq!(response.status(), 500);
+        for name in [
+            CONTENT_SECURITY_POLICY,
+            REFERRER_POLICY,
+            X_CONTENT_TYPE_OPTIONS,
+            PERMISSIONS_POLICY,
+            CROSS_ORIGIN_OPENER_POLICY,
+            CROSS_ORIGIN_RESOURCE_POLICY,
+            STRICT_TRANSPORT_SECURITY,
+        ] {
+            assert!(response.headers().contains_key(&name), "{name}");
+        }
+        assert_eq!(response.headers().get(CACHE_CONTROL).unwrap(), "no-store");
         let body = actix_web::body::to_bytes(response.into_body()).await.unwrap();
         assert!(!String::from_utf8(body.to_vec()).unwrap().contains("anna"));
     }

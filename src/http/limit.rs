@@ -11,7 +11,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
-use app::{Code, Quota, Throttle};
+use app::{Code, Quota, Throttle, network_of};
 use kernel::authz::Actor;
 use kernel::client::ClientId;
 use kernel::clock::Clock;
@@ -188,14 +188,6 @@ impl Machine {
     }
 }
 
-/// The network that counts as one machine: an IPv4 address, or the /64 that one IPv6 customer has.
-pub(crate) fn network_of(address: IpAddr) -> u64 {
-    match address.to_canonical() {
-        IpAddr::V4(address) => u64::from(address.to_bits()),
-        IpAddr::V6(address) => u64::try_from(address.to_bits() >> 64).unwrap_or_default(),
-    }
-}
-
 /// By what a request is counted, from its route and who may call it.
 pub(super) fn class_of(kind: Kind, access: Option<Access>, is_read: bool) -> Class {
     class::of(kind, access, is_read)
@@ -205,15 +197,6 @@ pub(super) fn class_of(kind: Kind, access: Option<Access>, is_read: bool) -> Cla
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
-
-    #[test]
-    fn an_ipv6_customer_is_one_machine_and_an_ipv4_address_is_another() {
-        let network = |text: &str| network_of(text.parse().unwrap());
-        assert_eq!(network("2001:db8:1:2::1"), network("2001:db8:1:2:ffff::9"));
-        assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
-        assert_ne!(network("192.0.2.1"), network("192.0.2.2"));
-        assert_eq!(network("192.0.2.1"), network("::ffff:192.0.2.1"));
-    }
 
     #[test]
     fn what_is_left_is_told_as_the_draft_says() {

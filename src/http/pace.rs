@@ -44,12 +44,12 @@ impl Stream for Watched {
         let this = &mut *self;
         match Pin::new(&mut this.payload).poll_next(context) {
             Poll::Ready(Some(Ok(part))) => {
-                this.deadline = this.deadline.map(|deadline| this.patience.extend(deadline, part.len()));
+                this.deadline = this.deadline.map(|deadline| this.patience.extend(deadline, part.len(), Instant::now()));
                 Poll::Ready(Some(Ok(part)))
             }
             Poll::Ready(end) => Poll::Ready(end),
             Poll::Pending => {
-                let deadline = *this.deadline.get_or_insert_with(|| this.patience.begin());
+                let deadline = *this.deadline.get_or_insert_with(|| this.patience.begin(Instant::now()));
                 let timer = this.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
                 if timer.deadline() != deadline {
                     timer.as_mut().reset(deadline);

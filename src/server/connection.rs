@@ -24,6 +24,8 @@ use crate::config::ServerSettings;
 pub struct Patience {
     /// For the head of a request, and for shaking hands.
     pub head: Duration,
+    /// Between two requests, before the next one begins.
+    pub idle: Duration,
     /// For the next part of a body or of an answer.
     pub stall: Duration,
     /// How many bytes a second in the long run.
@@ -33,24 +35,25 @@ pub struct Patience {
 impl Patience {
     /// That of `[server]`.
     #[must_use]
-    pub fn of(server: &ServerSettings) -> Self {
+    pub const fn of(server: &ServerSettings) -> Self {
         Self {
             head: Duration::from_secs(server.request_timeout_seconds),
+            idle: Duration::from_secs(server.keep_alive_seconds),
             stall: Duration::from_secs(server.stall_timeout_seconds),
             least_bytes_per_second: server.least_bytes_per_second,
         }
     }
 
     /// When whoever moves nothing more from now on is given up.
-    pub(crate) fn begin(&self) -> Instant {
-        Instant::now() + self.stall
+    pub(crate) fn begin(&self, now: Instant) -> Instant {
+        now + self.stall
     }
 
     /// When whoever moved `bytes` is given up: later by the time that they may take, and never later than after a stall.
-    pub(crate) fn extend(&self, deadline: Instant, bytes: usize) -> Instant {
+    pub(crate) fn extend(&self, deadline: Instant, bytes: usize, now: Instant) -> Instant {
         let earned = u64::try_from(bytes).unwrap_or(u64::MAX).saturating_mul(1_000);
         let earned = Duration::from_millis(earned / u64::from(self.least_bytes_per_second.max(1)));
-        deadline.checked_add(earned.min(self.stall)).unwrap_or(deadline).min(self.begin())
+        deadline.checked_add(earned.min(self.stall)).unwrap_or(deadline).min(self.begin(now))
     }
 }
 
@@ -97,9 +100,12 @@ pub(super) struct Connection {
     wire: Wire,
     about: Rc<About>,
     patience: Patience,
-    /// By when the head that was begun must be whole.
+    /// By when the next request must have begun.
     head_by: Option<Instant>,
-    /// How many requests had begun when that head did.
+    /// Whether a part of its head was read.
+    is_head_begun: bool,
+    /// Whether a request was being worked on when that was last looked at, and how many had begun.
+    was_working: bool,
     begun: u64,
     /// By when the client must have taken more of what waits for it.
     taken_by: Option<Instant>,
@@ -126,6 +132,8 @@ impl Connection {
             about,
             patience,
             head_by: None,
+            is_head_begun: false,
+            was_working: false,
             begun: 0,
             taken_by: None,
             is_holding_back: false,
@@ -138,12 +146,15 @@ impl Connection {
         Rc::clone(&self.about)
     }
 
-    /// Forgets the head that became a request.
-    fn settle_head(&mut self) {
+    /// Looks at whether a request began or ended. What the client sent beyond it was read already, perhaps: the next one
+    /// must begin in the time for idling and a head, whatever the server's own timers say.
+    fn settle(&mut self) {
         let begun = self.about.begun.get();
-        if begun != self.begun || self.about.going_on.get() > 0 {
-            self.begun = begun;
-            self.head_by = None;
+        if self.about.going_on.get() > 0 {
+            (self.was_working, self.begun, self.head_by) = (true, begun, None);
+        } else if self.was_working || begun != self.begun {
+            (self.was_working, self.begun, self.is_head_begun) = (false, begun, false);
+            self.head_by = Some(Instant::now() + self.patience.idle + self.patience.head);
         }
     }
 
@@ -169,7 +180,7 @@ impl Connection {
     }
 
     fn waits_for_the_client<T>(&mut self, context: &mut Context<'_>) -> Poll<io::Result<T>> {
-        let deadline = self.patience.begin();
+        let deadline = self.patience.begin(Instant::now());
         self.taken_by.get_or_insert(deadline);
         if self.is_overdue(context) { Poll::Ready(Err(io::ErrorKind::TimedOut.into())) } else { Poll::Pending }
     }
@@ -178,7 +189,7 @@ impl Connection {
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        this.settle_head();
+        this.settle();
         if this.taken_by.is_some() && this.about.going_on.get() == 0 {
             // Whoever does not take the answers to the requests before asks for no more.
             this.is_holding_back = true;
@@ -192,7 +203,8 @@ impl AsyncRead for Connection {
         };
         match read {
             Poll::Ready(read) => {
-                if into.filled().len() > before && this.about.going_on.get() == 0 && this.head_by.is_none() {
+                if into.filled().len() > before && this.about.going_on.get() == 0 && !this.is_head_begun {
+                    this.is_head_begun = true;
                     this.head_by = Some(Instant::now() + this.patience.head);
                 }
                 Poll::Ready(read)
@@ -212,7 +224,7 @@ impl AsyncWrite for Connection {
         };
         match written {
             Poll::Ready(Ok(count)) => {
-                this.taken_by = this.taken_by.map(|deadline| this.patience.extend(deadline, count));
+                this.taken_by = this.taken_by.map(|deadline| this.patience.extend(deadline, count, Instant::now()));
                 Poll::Ready(Ok(count))
             }
             Poll::Ready(error) => Poll::Ready(error),
@@ -235,7 +247,9 @@ impl AsyncWrite for Connection {
                 if std::mem::take(&mut this.is_holding_back) {
                     context.waker().wake_by_ref();
                 }
-                Poll::Ready(Ok(()))
+                // The last that the server does before it waits.
+                this.settle();
+                Poll::Ready(if this.is_overdue(context) { Err(io::ErrorKind::TimedOut.into()) } else { Ok(()) })
             }
             Poll::Ready(error) => Poll::Ready(error),
             Poll::Pending => this.waits_for_the_client(context),
@@ -256,28 +270,27 @@ impl AsyncWrite for Connection {
 mod tests {
     use super::*;
 
-    const PATIENCE: Patience =
-        Patience { head: Duration::from_secs(10), stall: Duration::from_secs(30), least_bytes_per_second: 1_000 };
+    const PATIENCE: Patience = Patience {
+        head: Duration::from_secs(10),
+        idle: Duration::from_secs(60),
+        stall: Duration::from_secs(30),
+        least_bytes_per_second: 1_000,
+    };
 
-    #[tokio::test(start_paused = true)]
-    async fn whoever_moves_drops_is_given_up_as_soon_as_whoever_moves_nothing() {
+    #[test]
+    fn whoever_moves_drops_is_given_up_as_soon_as_whoever_moves_nothing() {
         let begun = Instant::now();
-        let mut deadline = PATIENCE.begin();
+        let at = |second: u64| begun + Duration::from_secs(second);
         // A byte a second: hardly anything is earned.
-        for _ in 0..29 {
-            tokio::time::advance(Duration::from_secs(1)).await;
-            deadline = PATIENCE.extend(deadline, 1);
-        }
+        let deadline = (1..30).fold(PATIENCE.begin(begun), |deadline, second| PATIENCE.extend(deadline, 1, at(second)));
         assert!(deadline - begun < Duration::from_secs(31), "{:?}", deadline - begun);
         // Whoever was fast for long has no more time than anybody else.
-        deadline = PATIENCE.extend(deadline, usize::MAX);
-        assert_eq!(deadline, Instant::now() + PATIENCE.stall);
+        assert_eq!(PATIENCE.extend(deadline, usize::MAX, at(30)), at(60));
         // As fast as the least is for ever.
-        let mut deadline = PATIENCE.begin();
-        for _ in 0..1_000 {
-            tokio::time::advance(Duration::from_secs(1)).await;
-            assert!(deadline > Instant::now());
-            deadline = PATIENCE.extend(deadline, 1_000);
+        let mut deadline = PATIENCE.begin(begun);
+        for second in 1..1_000 {
+            assert!(deadline >= at(second));
+            deadline = PATIENCE.extend(deadline, 1_000, at(second));
         }
     }
 }

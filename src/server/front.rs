@@ -11,6 +11,7 @@ use actix_server::Server;
 use actix_service::{IntoServiceFactory as _, ServiceFactoryExt as _, fn_service, map_config};
 use actix_web::App;
 use actix_web::dev::AppConfig;
+use app::network_of;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -18,7 +19,7 @@ use super::connection::{Connection, Patience};
 use super::crowd::Crowd;
 use super::tls::Tls;
 use crate::config::{Networks, ServerSettings};
-use crate::http::{Edge, network_of};
+use crate::http::Edge;
 
 /// How a connection is served.
 #[derive(Debug, Clone)]

@@ -244,6 +244,7 @@ fn sec_10_files_of_tls_that_do_not_fit_stop_the_start() {
 async fn impatient() -> TestGateway {
     TestGateway::start_configured(Backend::Sqlite, |settings| {
         settings.server.request_timeout_seconds = 1;
+        settings.server.keep_alive_seconds = 1;
         settings.server.stall_timeout_seconds = 1;
         settings.server.least_bytes_per_second = 1_000_000;
     })
