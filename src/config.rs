@@ -5,12 +5,20 @@
 //! the layer; nothing is ignored.
 
 mod data_dir;
+mod limits;
 mod mail;
+mod networks;
 mod oidc;
+mod outgoing;
+mod tls;
 
 pub use data_dir::{DataDir, DataDirError, Missing};
+pub use limits::{ClientLimits, LimitSettings, QuotaSettings};
 pub use mail::{ConfirmationLimits, MailPassword, MailSettings, MailTls};
+pub use networks::{Networks, Texts};
 pub use oidc::{OidcSecret, OidcSettings, StaffSettings};
+pub use outgoing::OutgoingSettings;
+pub use tls::TlsSettings;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -22,6 +30,7 @@ use kernel::regime::Regime;
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::outgoing::Outgoing;
 use crate::witness::HttpWitness;
 
 const BASE: &str = include_str!("../config/base.toml");
@@ -48,6 +57,10 @@ pub struct Settings {
     pub law: LawSettings,
     /// The mail server.
     pub mail: MailSettings,
+    /// What the gateway itself may call.
+    pub outgoing: OutgoingSettings,
+    /// How often, and how many at once.
+    pub limits: LimitSettings,
     /// Double opt-in.
     pub confirmation: ConfirmationLimits,
     /// Staff.
@@ -64,18 +77,42 @@ pub struct ServerSettings {
     pub listen: SocketAddr,
     /// How the world reaches the gateway; empty: `http://` and the address.
     pub public_url: String,
+    /// TLS by the gateway itself.
+    pub tls: TlsSettings,
     /// Whether a proxy in front terminates TLS.
-    pub tls_terminated: bool,
+    pub behind_tls_proxy: bool,
+    /// The proxies whose word on the client's address is believed.
+    pub trusted_proxies: Networks,
+    /// In which header field they tell it.
+    pub proxy_header: ProxyHeader,
+    /// `Strict-Transport-Security`, wherever the gateway is reached by TLS; empty: not sent.
+    pub hsts: String,
     /// Threads that answer requests; 0: one a core.
     pub workers: usize,
     /// The most connections at once.
     pub max_connections: usize,
     /// How long an idle connection is kept.
     pub keep_alive_seconds: u64,
-    /// How long a client may take to send a request's head.
+    /// The most connections of one machine at once; 0: unbounded.
+    pub max_connections_per_machine: u32,
+    /// How long a client may take to send a request's head, and to shake hands.
     pub request_timeout_seconds: u64,
+    /// How long a client may neither send the next part of a body nor take the next part of an answer.
+    pub stall_timeout_seconds: u64,
+    /// How fast a client must at least send a body and take an answer, in bytes a second.
+    pub least_bytes_per_second: u32,
     /// How long a graceful stop waits for requests in flight.
     pub shutdown_seconds: u64,
+}
+
+/// How a proxy tells the client's address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProxyHeader {
+    /// The custom one.
+    XForwardedFor,
+    /// The standard one (RFC 7239).
+    Forwarded,
 }
 
 /// `[database]`
@@ -290,15 +327,25 @@ impl Settings {
     /// When it would put personal data on the network in the clear.
     pub fn check_address(&self) -> Result<(), ConfigError> {
         let server = &self.server;
-        if !server.listen.ip().is_loopback() && !server.tls_terminated {
-            return Err(ConfigError::Value {
-                key: "server.listen",
-                reason: format!(
-                    "`{}` is reachable from other machines; set server.tls_terminated = true once a proxy in front \
-                     terminates TLS, or listen on 127.0.0.1",
-                    server.listen
-                ),
-            });
+        let fault = |key, reason: String| Err(ConfigError::Value { key, reason });
+        let (certificate, key) = (&server.tls.certificate, &server.tls.key);
+        if certificate.as_os_str().is_empty() != key.as_os_str().is_empty() {
+            return fault("server.tls", "a certificate and its key are set together".to_owned());
+        }
+        if !server.tls.client_ca.as_os_str().is_empty() && !server.tls.is_set() {
+            let reason = "certificates of clients are asked for only over the gateway's own TLS";
+            return fault("server.tls.client_ca", reason.to_owned());
+        }
+        if server.tls.is_set() && server.public_url.starts_with("http://") {
+            return fault("server.public_url", "begins with `https://` where the gateway speaks TLS".to_owned());
+        }
+        if !server.listen.ip().is_loopback() && !server.behind_tls_proxy && !server.tls.is_set() {
+            let reason = format!(
+                "`{}` is reachable from other machines; set server.tls.certificate and server.tls.key, or \
+                 server.behind_tls_proxy = true once a proxy in front terminates TLS, or listen on 127.0.0.1",
+                server.listen
+            );
+            return fault("server.listen", reason);
         }
         Ok(())
     }
@@ -310,9 +357,13 @@ impl Settings {
     pub fn check(&self) -> Result<(), ConfigError> {
         self.check_address()?;
         self.mail.check()?;
-        HttpWitness::of(&self.ledger)?;
+        self.limits.check()?;
+        HttpWitness::of(&self.ledger, &Outgoing::of(&self.outgoing))?;
         self.staff.oidc.read()?;
         let server = &self.server;
+        if server.hsts.chars().any(char::is_control) || !server.hsts.is_ascii() {
+            return Err(ConfigError::Value { key: "server.hsts", reason: "is one line of a header".to_owned() });
+        }
         let at_least_one = [
             ("confirmation.valid_hours", u64::from(self.confirmation.valid_hours)),
             ("confirmation.purge_days", u64::from(self.confirmation.purge_days)),
@@ -320,6 +371,9 @@ impl Settings {
             ("server.max_connections", server.max_connections as u64),
             ("server.keep_alive_seconds", server.keep_alive_seconds),
             ("server.request_timeout_seconds", server.request_timeout_seconds),
+            ("server.stall_timeout_seconds", server.stall_timeout_seconds),
+            ("server.least_bytes_per_second", u64::from(server.least_bytes_per_second)),
+            ("outgoing.timeout_seconds", self.outgoing.timeout_seconds),
             ("database.max_connections", u64::from(self.database.max_connections)),
             ("tokens.seconds", u64::from(self.tokens.seconds)),
         ];
@@ -413,6 +467,8 @@ mod tests {
             ("CONSENTRY__DATABASE__MIGRATE_ON_START", "false"),
             ("CONSENTRY__LAW__DEFAULT_REGIME", "EU_GDPR:FR"),
             ("CONSENTRY__SERVER__PUBLIC_URL", "https://consent.example.com/"),
+            ("CONSENTRY__SERVER__TRUSTED_PROXIES", "10.0.0.0/8, 192.0.2.7"),
+            ("CONSENTRY__LIMITS__POSTS__PER_MINUTE", "7"),
             ("HOME", "/nowhere"),
         ])
         .unwrap();
@@ -420,6 +476,31 @@ mod tests {
         assert!(!settings.database.migrate_on_start);
         assert_eq!(settings.law.default_regime.to_string(), "EU_GDPR:FR");
         assert_eq!(settings.server.public_url, "https://consent.example.com");
+        let proxies = &settings.server.trusted_proxies;
+        assert!(proxies.contain([192, 0, 2, 7].into()) && !proxies.contain([192, 0, 2, 8].into()));
+        assert_eq!((settings.limits.posts.per_minute, settings.limits.posts.burst), (7, 150));
+    }
+
+    #[test]
+    fn a_limit_that_lets_nothing_through_and_a_name_that_no_client_has_are_refused() {
+        let settings = with(&[("CONSENTRY__LIMITS__POSTS__BURST", "0")]).unwrap();
+        assert!(settings.limits.check().unwrap_err().to_string().starts_with("limits.posts"));
+        let settings = with_file("[limits.clients.\"No Name\"]\nat_once = 1\n").unwrap();
+        assert!(settings.limits.check().unwrap_err().to_string().contains("No Name"));
+        let settings = with_file("[limits.clients.crm]\npulls = { per_minute = 1, burst = 0 }\n").unwrap();
+        assert!(settings.limits.check().unwrap_err().to_string().starts_with("limits.clients"));
+        with_file("[limits.clients.crm]\nat_once = 1\n").unwrap().limits.check().unwrap();
+    }
+
+    #[test]
+    fn sec_10_tls_is_set_whole_or_not_at_all() {
+        let check = |tls: &str| with_file(tls).unwrap().check_address().map_err(|error| error.to_string());
+        assert!(check("[server.tls]\ncertificate = \"c.pem\"\n").unwrap_err().starts_with("server.tls"));
+        assert!(check("[server.tls]\nclient_ca = \"c.pem\"\n").unwrap_err().starts_with("server.tls.client_ca"));
+        let whole = "listen = \"0.0.0.0:443\"\n[server.tls]\ncertificate = \"c.pem\"\nkey = \"k.pem\"\n";
+        check(&format!("[server]\n{whole}")).unwrap();
+        let plain = format!("[server]\npublic_url = \"http://consent.example\"\n{whole}");
+        assert!(check(&plain).unwrap_err().starts_with("server.public_url"));
     }
 
     #[test]
@@ -441,17 +522,17 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_others_reach_needs_tls() {
+    fn sec_10_plaintext_on_a_non_loopback_address_is_refused() {
         let environment = |listen, tls| {
             with(&[
                 ("CONSENTRY__SERVER__LISTEN", listen),
-                ("CONSENTRY__SERVER__TLS_TERMINATED", tls),
+                ("CONSENTRY__SERVER__BEHIND_TLS_PROXY", tls),
                 ("CONSENTRY__DATABASE__URL", "sqlite:/tmp/x.db"),
                 ("CONSENTRY__KEYS__FILE", "/tmp/keys.toml"),
             ])
             .unwrap()
         };
-        assert!(environment("0.0.0.0:80", "false").check().unwrap_err().to_string().contains("tls_terminated"));
+        assert!(environment("0.0.0.0:80", "false").check().unwrap_err().to_string().contains("behind_tls_proxy"));
         environment("0.0.0.0:80", "true").check().unwrap();
         environment("[::1]:80", "false").check().unwrap();
     }

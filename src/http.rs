@@ -17,6 +17,7 @@ pub mod health;
 pub mod idempotency;
 pub mod json;
 mod layer;
+mod limit;
 pub mod ledger;
 pub mod lines;
 pub mod metrics;
@@ -25,6 +26,7 @@ pub mod oauth;
 pub mod object;
 pub mod openapi;
 pub mod origin;
+mod pace;
 mod page;
 pub mod preferences;
 pub mod problem;
@@ -39,13 +41,20 @@ use std::fmt;
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
+use actix_web::http::header::HeaderValue;
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web;
 use app::{Code, Gateway};
 use kernel::authz::Scope;
 
 use figures::HttpMetrics;
+use limit::address::Proxies;
+use limit::{Kind, Limits};
 use problem::Problem;
+
+use crate::config::{LimitSettings, Settings};
+use crate::server::Patience;
+
 
 /// Who may call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -346,6 +355,48 @@ pub struct Edge {
     metrics: web::Data<HttpMetrics>,
     document: web::Data<openapi::Document>,
     ids: layer::RequestIds,
+    limits: std::sync::Arc<Limits>,
+    doors: std::sync::Arc<Doors>,
+}
+
+/// What the edge needs to know of its surroundings.
+#[derive(Debug, Clone)]
+pub struct EdgeSettings {
+    /// How often, and how many at once.
+    pub limits: LimitSettings,
+    doors: Doors,
+}
+
+/// What holds of every request and answer.
+#[derive(Debug, Clone)]
+struct Doors {
+    proxies: Proxies,
+    /// `Strict-Transport-Security`, where the gateway is reached by TLS.
+    hsts: Option<HeaderValue>,
+    /// Whether programs show a certificate besides their token.
+    needs_certificate: bool,
+    patience: Patience,
+}
+
+impl EdgeSettings {
+    /// Those of a configuration.
+    #[must_use]
+    pub fn of(settings: &Settings) -> Self {
+        let server = &settings.server;
+        let is_reached_by_tls = server.tls.is_set() || server.public_url.starts_with("https://");
+        let hsts = Some(&server.hsts).filter(|hsts| is_reached_by_tls && !hsts.is_empty());
+        let doors = Doors {
+            proxies: Proxies {
+                trusted: server.trusted_proxies.clone(),
+                header: server.proxy_header,
+                is_behind_one: server.behind_tls_proxy,
+            },
+            hsts: hsts.and_then(|hsts| HeaderValue::from_str(hsts).ok()),
+            needs_certificate: !server.tls.client_ca.as_os_str().is_empty(),
+            patience: Patience::of(server),
+        };
+        Self { limits: settings.limits.clone(), doors }
+    }
 }
 
 impl fmt::Debug for Edge {
@@ -357,8 +408,10 @@ impl fmt::Debug for Edge {
 impl Edge {
     /// The edge of a gateway.
     #[must_use]
-    pub fn new(gateway: Gateway) -> Self {
+    pub fn new(gateway: Gateway, settings: &EdgeSettings) -> Self {
         Self {
+            limits: std::sync::Arc::new(Limits::new(&settings.limits, &gateway.clock())),
+            doors: std::sync::Arc::new(settings.doors.clone()),
             gateway: web::Data::new(gateway),
             metrics: web::Data::new(HttpMetrics::default()),
             document: web::Data::new(openapi::Document::new()),
@@ -398,8 +451,8 @@ impl Edge {
     }
 
     fn layer(&self, route: &'static Route) -> impl Fn(ServiceRequest, Next<BoxBody>) -> Layered + Clone + use<> {
-        let edge = self.clone();
-        move |request, next| Box::pin(layer::through(edge.clone(), route, request, next))
+        let (edge, kind) = (self.clone(), Kind::of(route.path));
+        move |request, next| Box::pin(layer::through(edge.clone(), (route, kind), request, next))
     }
 }
 

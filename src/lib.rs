@@ -9,6 +9,7 @@ pub mod demo;
 pub mod encode;
 pub mod http;
 pub mod keys;
+pub mod outgoing;
 pub mod provider;
 pub mod server;
 pub mod smtp;

@@ -1,70 +1,50 @@
 //! The identity provider of staff over HTTP: the edge's [`IdentityProvider`].
 
-use std::time::Duration;
-
 use app::{IdentityProvider, ProviderAnswer, ProviderAnswered, ProviderCall, SsoSettings};
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 
-/// How long the provider may take.
-const TIMEOUT: Duration = Duration::from_secs(10);
+use crate::outgoing::{Outgoing, OutgoingError};
+
 /// Longer answers are not read: metadata and keys are a few kilobytes.
 const MOST: usize = 256 * 1024;
 
 /// The provider of some settings.
 #[derive(Debug)]
 pub struct HttpProvider {
-    http: reqwest::Client,
+    outgoing: Outgoing,
     issuer: url::Origin,
     hosts: Vec<String>,
 }
 
 impl HttpProvider {
-    /// The provider of these settings; `None`: this machine cannot speak HTTP.
+    /// The provider of these settings; `None`: its name is no address.
     #[must_use]
-    pub fn of(settings: &SsoSettings) -> Option<Self> {
-        let http = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(TIMEOUT)
-            .build()
-            .ok()?;
+    pub fn of(settings: &SsoSettings, outgoing: &Outgoing) -> Option<Self> {
         let issuer = url::Url::parse(&settings.issuer).ok()?.origin();
-        Some(Self { http, issuer, hosts: settings.hosts.clone() })
+        Some(Self { outgoing: outgoing.clone(), issuer, hosts: settings.hosts.clone() })
     }
 
     /// The one way out to the provider.
     async fn send(&self, call: ProviderCall) -> Result<ProviderAnswer, &'static str> {
-        let url = match &call {
-            ProviderCall::Get(url) | ProviderCall::Post { url, .. } => url,
-        };
-        let url = url::Url::parse(url).map_err(|_| "its address cannot be read")?;
+        let (ProviderCall::Get(address) | ProviderCall::Post { url: address, .. }) = &call;
+        let url = url::Url::parse(address).map_err(|_| "its address cannot be read")?;
         let is_named = url.scheme() == "https"
             && url.host_str().is_some_and(|host| self.hosts.iter().any(|named| named.eq_ignore_ascii_case(host)));
         if url.origin() != self.issuer && !is_named {
             return Err("its address is on a host that is not named");
         }
-        let request = match call {
-            ProviderCall::Get(_) => self.http.get(url),
-            ProviderCall::Post { form, authorization, .. } => {
-                let request =
-                    self.http.post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form);
-                match authorization {
-                    Some(value) => request.header(AUTHORIZATION, value),
-                    None => request,
-                }
-            }
+        let target = self.outgoing.configured("staff.oidc.issuer", address);
+        let target = target.map_err(|_| "its address is not one that may be called")?;
+        let sent = match call {
+            ProviderCall::Get(_) => target.get(MOST).await,
+            ProviderCall::Post { form, authorization, .. } => target.post_form(form, authorization, MOST).await,
         };
-        let sent = request.header(ACCEPT, "application/json").send().await;
-        let mut response = sent.map_err(|_| "it cannot be reached")?;
-        let status = response.status().as_u16();
-        let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|_| "its answer cannot be read")? {
-            if bytes.len() + chunk.len() > MOST {
-                return Err("its answer is too long");
-            }
-            bytes.extend_from_slice(&chunk);
-        }
-        let body = String::from_utf8(bytes).map_err(|_| "its answer is not text")?;
-        Ok(ProviderAnswer { status, body })
+        let reply = sent.map_err(|error| match error {
+            OutgoingError::Unreadable => "its answer broke off or is too long",
+            OutgoingError::Private => "its name leads into a private network",
+            _ => "it cannot be reached",
+        })?;
+        let body = String::from_utf8(reply.bytes).map_err(|_| "its answer is not text")?;
+        Ok(ProviderAnswer { status: reply.status, body })
     }
 }
 
@@ -81,6 +61,11 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
+    use crate::config::OutgoingSettings;
+
+    fn outgoing() -> Outgoing {
+        Outgoing::of(&OutgoingSettings { timeout_seconds: 10, ..OutgoingSettings::default() })
+    }
 
     fn provider(answer: Vec<u8>) -> (HttpProvider, String) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -92,7 +77,7 @@ mod tests {
             let _written = stream.write_all(&answer);
         });
         let settings = SsoSettings { issuer: issuer.clone(), ..SsoSettings::default() };
-        (HttpProvider::of(&settings).unwrap(), issuer)
+        (HttpProvider::of(&settings, &outgoing()).unwrap(), issuer)
     }
 
     async fn ask(answer: Vec<u8>) -> Result<ProviderAnswer, &'static str> {
@@ -112,7 +97,7 @@ mod tests {
         assert_eq!((answer.status, answer.body.as_str()), (200, "{}"));
         let moved = ask(http("302 Found", "Location: http://127.0.0.1:1/\r\n", b"")).await.unwrap();
         assert_eq!(moved.status, 302);
-        assert_eq!(ask(http("200 OK", "", &vec![b'x'; MOST + 1])).await.unwrap_err(), "its answer is too long");
+        assert_eq!(ask(http("200 OK", "", &vec![b'x'; MOST + 1])).await.unwrap_err(), "its answer broke off or is too long");
         assert_eq!(ask(http("200 OK", "", &[0xff])).await.unwrap_err(), "its answer is not text");
     }
 
@@ -123,7 +108,7 @@ mod tests {
             hosts: vec!["keys.example".to_owned()],
             ..SsoSettings::default()
         };
-        let provider = HttpProvider::of(&settings).unwrap();
+        let provider = HttpProvider::of(&settings, &outgoing()).unwrap();
         for url in [
             "http://id.example/keys",
             "http://keys.example/keys",

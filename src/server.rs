@@ -3,16 +3,20 @@
 //! Requests are read and answered on actix workers, each with a thread of its own. The gateway's own tasks (commits,
 //! bulk reads, jobs) run on the multi-thread runtime from which [`start`] is called, and spread over the cores.
 
+mod connection;
+mod crowd;
+mod front;
+mod tls;
+
 use std::io;
 use std::net::SocketAddr;
-use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
-use actix_web::{App, HttpServer};
 use app::{Gateway, GatewaySettings, OpenGatewayError, SystemClock, SystemEntropy};
+use kernel::clock::Clock as _;
 use kernel::regime::Regime;
 use thiserror::Error;
 use tokio::net::TcpSocket;
@@ -21,14 +25,22 @@ use tokio_util::sync::CancellationToken;
 
 use crate::assets::{self, PolicyFolderError};
 use crate::config::{ConfigError, Settings};
-use crate::http::Edge;
+use crate::http::{Edge, EdgeSettings};
 use crate::keys::{self, KeyFileError};
+use crate::outgoing::Outgoing;
 use crate::provider::HttpProvider;
 use crate::smtp::Smtp;
 use crate::witness::HttpWitness;
 
+pub(crate) use connection::{About, Working};
+pub use connection::Patience;
+pub use front::{FrontSettings, serve};
+pub use tls::{Tls, TlsError};
+
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 2048;
+/// How often the files of TLS are looked at.
+const TLS_LOOK: Duration = Duration::from_secs(60);
 
 /// Why the gateway does not start, or did not stop well.
 #[derive(Debug, Error)]
@@ -36,6 +48,9 @@ pub enum ServeError {
     /// The settings do not fit together.
     #[error(transparent)]
     Settings(#[from] ConfigError),
+    /// TLS cannot be spoken.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The key file cannot be used.
     #[error(transparent)]
     Keys(#[from] KeyFileError),
@@ -100,10 +115,13 @@ impl std::fmt::Debug for Running {
 /// When anything is missing or does not fit; nothing runs then.
 pub async fn start(settings: &Settings) -> Result<Running, ServeError> {
     settings.check()?;
-    let smtp = Smtp::of(&settings.mail)?;
+    let tls = Tls::of(&settings.server.tls, SystemClock.now())?;
+    let outgoing = Outgoing::of(&settings.outgoing);
+    let smtp = Smtp::of(&settings.mail, &outgoing)?;
     // The port first: it may be chosen by the system, and a second gateway must fail before it touches the store.
     let (listener, address) = listen(settings.server.listen)?;
     let public_url = match settings.server.public_url.as_str() {
+        "" if tls.is_some() => format!("https://{address}"),
         "" => format!("http://{address}"),
         url => url.to_owned(),
     };
@@ -111,10 +129,10 @@ pub async fn start(settings: &Settings) -> Result<Running, ServeError> {
     if let Some(smtp) = smtp {
         gateway.deliver_by(Arc::new(smtp));
     }
-    if let Some((witness, key)) = HttpWitness::of(&settings.ledger)? {
+    if let Some((witness, key)) = HttpWitness::of(&settings.ledger, &outgoing)? {
         gateway.witnessed_by(Arc::new(witness), key);
     }
-    if let Some(provider) = gateway.settings().sso.as_ref().and_then(HttpProvider::of) {
+    if let Some(provider) = gateway.settings().sso.as_ref().and_then(|sso| HttpProvider::of(sso, &outgoing)) {
         gateway.identified_by(Arc::new(provider));
     }
     for form in gateway.forms_without_mail() {
@@ -122,33 +140,24 @@ pub async fn start(settings: &Settings) -> Result<Running, ServeError> {
     }
     gateway.ready().await.map_err(|error| ServeError::Ended(error.to_string()))?;
 
-    let workers = match settings.server.workers {
-        0 => std::thread::available_parallelism().map_or(1, NonZero::get),
-        workers => workers,
-    };
-    let edge = Edge::new(gateway.clone());
-    let server = HttpServer::new(move || {
-        let edge = edge.clone();
-        App::new().configure(move |routes| edge.configure(routes))
-    })
-    .workers(workers)
-    .max_connections(settings.server.max_connections.div_ceil(workers))
-    .keep_alive(Duration::from_secs(settings.server.keep_alive_seconds))
-    .client_request_timeout(Duration::from_secs(settings.server.request_timeout_seconds))
-    .shutdown_timeout(settings.server.shutdown_seconds)
-    .disable_signals()
-    .listen(listener)
-    .map_err(|reason| ServeError::Listen { address, reason })?
-    .run();
+    if settings.server.behind_tls_proxy && settings.server.trusted_proxies.is_empty() {
+        tracing::warn!("nothing is counted by machine: server.trusted_proxies names no proxy");
+    }
+    let front = FrontSettings::of(&settings.server, &settings.limits.exempt);
+    let edge = Edge::new(gateway.clone(), &EdgeSettings::of(settings));
+    let server = serve(&edge, listener, &front, tls.clone()).map_err(|reason| ServeError::Listen { address, reason })?;
 
     let stop = CancellationToken::new();
     let jobs = {
         let (gateway, stop) = (gateway.clone(), stop.clone());
         tokio::spawn(async move { gateway.run_jobs(stop).await })
     };
+    if let Some(tls) = tls {
+        tokio::spawn(follow(tls, stop.clone()));
+    }
     let handle = server.handle();
     let server = tokio::spawn(server);
-    tracing::info!(address = %address, workers, policy = %gateway.policy().version(), "ready");
+    tracing::info!(address = %address, workers = front.workers, policy = %gateway.policy().version(), "ready");
     Ok(Running { address, public_url, gateway, handle, server, jobs, stop })
 }
 
@@ -189,7 +198,7 @@ async fn open_with(settings: &Settings, public_url: &str, bring_up_to_date: bool
         migrate_on_start: settings.database.migrate_on_start && bring_up_to_date,
         apply_policy: bring_up_to_date,
         confirmation: settings.confirmation.into(),
-        is_behind_proxy: settings.server.tls_terminated,
+        address_quota: settings.limits.address.into(),
         sso: settings.staff.oidc.read()?,
         ..GatewaySettings::default()
     };
@@ -291,6 +300,33 @@ fn reason(ended: Result<io::Result<()>, tokio::task::JoinError>) -> String {
         // A panic's message may quote what was being handled.
         Err(error) if error.is_panic() => "it panicked".to_owned(),
         Err(_) => "its task was cancelled".to_owned(),
+    }
+}
+
+/// Follows the files of TLS: looks at them from time to time, and when the operator says that they changed (SIGHUP).
+async fn follow(tls: Arc<Tls>, stop: CancellationToken) {
+    #[cfg(unix)]
+    let mut hangup = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).ok();
+    loop {
+        #[cfg(unix)]
+        let told = async {
+            match &mut hangup {
+                Some(hangup) => drop(hangup.recv().await),
+                None => std::future::pending().await,
+            }
+        };
+        #[cfg(not(unix))]
+        let told = std::future::pending::<()>();
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = told => {}
+            () = tokio::time::sleep(TLS_LOOK) => {}
+        }
+        match tls.reload(SystemClock.now()) {
+            Ok(true) => tracing::info!("new connections get the new certificate"),
+            Ok(false) => {}
+            Err(error) => tracing::error!(%error, "the certificate in use stays in use"),
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 
 use crate::config::{ConfigError, MailSettings, MailTls};
+use crate::outgoing::{Outgoing as Calls, OutgoingError};
 
 /// How long one step of the conversation may take.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -22,7 +23,12 @@ const WHOLE: Duration = Duration::from_secs(120);
 
 /// A mail server.
 pub struct Smtp {
-    transport: AsyncSmtpTransport<Tokio1Executor>,
+    host: String,
+    port: u16,
+    tls: Tls,
+    credentials: Option<Credentials>,
+    hello: ClientId,
+    calls: Calls,
     from: Mailbox,
     reply_to: Option<Mailbox>,
 }
@@ -74,7 +80,7 @@ impl Smtp {
     ///
     /// # Errors
     /// When a setting cannot be used.
-    pub fn of(settings: &MailSettings) -> Result<Option<Self>, ConfigError> {
+    pub fn of(settings: &MailSettings, calls: &Calls) -> Result<Option<Self>, ConfigError> {
         settings.check()?;
         if settings.host.is_empty() {
             return Ok(None);
@@ -103,16 +109,35 @@ impl Smtp {
             MailTls::Starttls => Tls::Required(parameters()?),
             MailTls::Tls => Tls::Wrapper(parameters()?),
         };
-        let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&settings.host)
-            .port(settings.port_or_default())
-            .tls(tls)
+        let has_account = !settings.username.is_empty();
+        let credentials = has_account
+            .then(|| Credentials::new(settings.username.clone(), settings.password.expose().to_owned()));
+        Ok(Some(Self {
+            host: settings.host.clone(),
+            port: settings.port_or_default(),
+            tls,
+            credentials,
+            hello: domain,
+            calls: calls.clone(),
+            from: Mailbox::new(name, from),
+            reply_to,
+        }))
+    }
+
+    /// The conversation with one of the server's addresses, which was looked at before; at another time with another.
+    async fn transport(&self, at_ms: i64) -> Result<AsyncSmtpTransport<Tokio1Executor>, OutgoingError> {
+        let addresses = self.calls.addresses(&self.host).await?;
+        let turn = usize::try_from(at_ms / 60_000).unwrap_or_default() % addresses.len().max(1);
+        let address = addresses.get(turn).ok_or(OutgoingError::Unresolved)?;
+        let mut builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(address.to_string())
+            .port(self.port)
+            .tls(self.tls.clone())
             .timeout(Some(TIMEOUT))
-            .hello_name(domain);
-        if !settings.username.is_empty() {
-            let password = settings.password.expose().to_owned();
-            builder = builder.credentials(Credentials::new(settings.username.clone(), password));
+            .hello_name(self.hello.clone());
+        if let Some(credentials) = &self.credentials {
+            builder = builder.credentials(credentials.clone());
         }
-        Ok(Some(Self { transport: builder.build(), from: Mailbox::new(name, from), reply_to }))
+        Ok(builder.build())
     }
 
     fn message(&self, outgoing: &Outgoing) -> Option<Message> {
@@ -163,7 +188,14 @@ impl Post for Smtp {
                 let reason = "the address cannot be written to";
                 return Err(PostError { code: None, is_permanent: true, reason });
             };
-            match tokio::time::timeout(WHOLE, self.transport.send(message)).await {
+            let transport = self.transport(outgoing.at.as_millis()).await.map_err(|error| {
+                let reason = match error {
+                    OutgoingError::Private => "the mail server's name leads into a private network",
+                    _ => "the mail server cannot be reached",
+                };
+                PostError { code: None, is_permanent: false, reason }
+            })?;
+            match tokio::time::timeout(WHOLE, transport.send(message)).await {
                 Ok(Ok(_)) => Ok(()),
                 Ok(Err(error)) => Err(judge(&error, outgoing.letter.to.is_ascii())),
                 Err(_) => {

@@ -1,22 +1,18 @@
 //! The witness of the ledger over HTTP (c2sp.org/tlog-witness): the edge's [`Witness`].
 
-use std::time::Duration;
-
 use app::{Witness, WitnessAnswer, Witnessed};
 use kernel::ledger::cosign::WitnessKey;
 
 use crate::config::{ConfigError, LedgerSettings};
+use crate::outgoing::{Outgoing, OutgoingError, Target};
 
-/// How long a witness may take.
-const TIMEOUT: Duration = Duration::from_secs(10);
 /// Longer answers are not read: a witness says a line or two.
 const MOST: usize = 16_384;
 
 /// A witness at an address.
 #[derive(Debug)]
 pub struct HttpWitness {
-    http: reqwest::Client,
-    url: String,
+    target: Target,
 }
 
 impl HttpWitness {
@@ -24,43 +20,28 @@ impl HttpWitness {
     ///
     /// # Errors
     /// When the settings do not fit together.
-    pub fn of(settings: &LedgerSettings) -> Result<Option<(Self, WitnessKey)>, ConfigError> {
+    pub fn of(settings: &LedgerSettings, outgoing: &Outgoing) -> Result<Option<(Self, WitnessKey)>, ConfigError> {
         let fault = |key, reason: &str| ConfigError::Value { key, reason: reason.to_owned() };
         let (url, vkey) = (settings.witness_url.trim_end_matches('/'), settings.witness_vkey.trim());
         if url.is_empty() && vkey.is_empty() {
             return Ok(None);
         }
-        let is_local =
-            ["http://127.0.0.1:", "http://[::1]:", "http://localhost:"].iter().any(|at| url.starts_with(at));
-        if !url.starts_with("https://") && !is_local {
-            return Err(fault("ledger.witness_url", "a witness has an https:// address, or is on this machine"));
-        }
+        let target = outgoing.configured("ledger.witness_url", &format!("{url}/add-checkpoint"))?;
         let key = WitnessKey::from_vkey(vkey).map_err(|_| {
             fault("ledger.witness_vkey", "not the key of an Ed25519 cosignature (c2sp.org/tlog-cosignature)")
         })?;
-        let http = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(TIMEOUT)
-            .build()
-            .map_err(|_| fault("ledger.witness_url", "this machine cannot speak HTTP"))?;
-        Ok(Some((Self { http, url: format!("{url}/add-checkpoint") }, key)))
+        Ok(Some((Self { target }, key)))
     }
 
     async fn ask(&self, body: String) -> WitnessAnswer {
-        let Ok(mut response) = self.http.post(&self.url).body(body).send().await else {
-            return WitnessAnswer::Unable("it cannot be reached");
+        let reply = match self.target.post(body, MOST).await {
+            Ok(reply) => reply,
+            Err(OutgoingError::Unreadable) => return WitnessAnswer::Unable("its answer cannot be read"),
+            Err(OutgoingError::Private) => return WitnessAnswer::Unable("its name leads into a private network"),
+            Err(_) => return WitnessAnswer::Unable("it cannot be reached"),
         };
-        let status = response.status().as_u16();
-        let mut bytes = Vec::new();
-        loop {
-            match response.chunk().await {
-                Ok(Some(chunk)) if bytes.len() + chunk.len() <= MOST => bytes.extend_from_slice(&chunk),
-                Ok(None) => break,
-                Ok(Some(_)) | Err(_) => return WitnessAnswer::Unable("its answer cannot be read"),
-            }
-        }
-        let Ok(text) = String::from_utf8(bytes) else { return WitnessAnswer::Unable("its answer is not text") };
-        match status {
+        let Ok(text) = String::from_utf8(reply.bytes) else { return WitnessAnswer::Unable("its answer is not text") };
+        match reply.status {
             200 => WitnessAnswer::Cosigned(text),
             409 => text.trim().parse().map_or(WitnessAnswer::Unable("it told no size"), WitnessAnswer::Knows),
             422 => WitnessAnswer::Contradicts,
@@ -84,6 +65,7 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
+    use crate::config::OutgoingSettings;
 
     const VKEY: &str = "witness.example/w1+d9ed62c5+BO1JKMYo0cLG6ukDOJBZlWEpWSc6XGP5NjbBRhSshzfR";
 
@@ -105,7 +87,11 @@ mod tests {
             String::from_utf8(asked).unwrap()
         });
         let settings = settings(&url, VKEY);
-        (HttpWitness::of(&settings).unwrap().unwrap().0, asked)
+        (HttpWitness::of(&settings, &outgoing()).unwrap().unwrap().0, asked)
+    }
+
+    fn outgoing() -> Outgoing {
+        Outgoing::of(&OutgoingSettings { timeout_seconds: 10, ..OutgoingSettings::default() })
     }
 
     fn settings(url: &str, vkey: &str) -> LedgerSettings {
@@ -135,13 +121,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_witness_that_is_not_there_is_no_fault_of_the_ledger() {
-        let (witness, _) = HttpWitness::of(&settings("http://127.0.0.1:1", VKEY)).unwrap().unwrap();
+        let (witness, _) = HttpWitness::of(&settings("http://127.0.0.1:1", VKEY), &outgoing()).unwrap().unwrap();
         assert!(matches!(witness.add_checkpoint(String::new()).await, WitnessAnswer::Unable(_)));
     }
 
     #[test]
     fn a_witness_is_set_whole_and_spoken_to_in_private() {
-        assert!(HttpWitness::of(&settings("", "")).unwrap().is_none());
+        assert!(HttpWitness::of(&settings("", ""), &outgoing()).unwrap().is_none());
         for (url, vkey) in [
             ("https://witness.example", ""),
             ("", VKEY),
@@ -149,7 +135,7 @@ mod tests {
             ("ftp://witness.example", VKEY),
             ("https://witness.example", "example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k"),
         ] {
-            assert!(HttpWitness::of(&settings(url, vkey)).is_err(), "{url} {vkey}");
+            assert!(HttpWitness::of(&settings(url, vkey), &outgoing()).is_err(), "{url} {vkey}");
         }
     }
 }

@@ -21,6 +21,7 @@ use store::change::{ConfirmGrants, ConfirmationRequest, Confirmed, Quota};
 use crate::error::{AppError, Code};
 use crate::figures::count;
 use crate::gateway::Gateway;
+use crate::limit::network_of;
 
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
@@ -140,10 +141,9 @@ impl Gateway {
             window_ms: DAY_MS,
             gap_ms: i64::from(settings.minutes_between_mails) * 60_000,
         }];
-        // Behind a proxy the machine at the other end is the proxy: everybody would share one bound.
-        let peer = peer.filter(|_| settings.mails_per_peer_an_hour > 0 && !self.inner.settings.is_behind_proxy);
+        let peer = peer.filter(|_| settings.mails_per_peer_an_hour > 0);
         quotas.extend(peer.map(|peer| Quota {
-            key: self.request_fingerprint(&[b"mail by peer v1", &network_of(peer)]),
+            key: self.request_fingerprint(&[b"mail by peer v1", &network_of(peer).to_be_bytes()]),
             most: settings.mails_per_peer_an_hour,
             window_ms: HOUR_MS,
             gap_ms: 0,
@@ -222,13 +222,5 @@ fn evidence(locale: &str) -> Evidence {
         locale: locale.to_owned(),
         page: Some("/confirm".to_owned()),
         mailbox: None,
-    }
-}
-
-/// One machine: an IPv4 address, or the 64-bit network that an IPv6 host has to itself.
-fn network_of(peer: IpAddr) -> Vec<u8> {
-    match peer.to_canonical() {
-        IpAddr::V4(address) => address.octets().to_vec(),
-        IpAddr::V6(address) => address.octets().iter().take(8).copied().collect(),
     }
 }

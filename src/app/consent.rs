@@ -241,6 +241,12 @@ impl Gateway {
             CaptureSubject::Known(subject) => (*subject, Some(*subject)),
             CaptureSubject::Identified(who) => (who.new_subject, None),
         };
+        // Whoever types an address need not own it. What takes back is let through whoever sends it.
+        if let CaptureSubject::Identified(who) = &planned.capture.who
+            && post.choices.iter().any(|choice| choice.choice == ChoiceKind::Give)
+        {
+            self.may_trigger(who.fingerprints.iter().map(|(_, fingerprint)| *fingerprint))?;
+        }
         let grants = RecordedGrant::of(&planned.capture.events);
         let captured = self.inner.captures.submit(planned.capture).await?;
         let gpc_processed = post.gpc;

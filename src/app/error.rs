@@ -110,6 +110,10 @@ codes! {
     UseDpopNonce "use_dpop_nonce" "The proof of possession must name the nonce given",
     InvalidClient "invalid_client" "The client is not known or its secret is wrong",
     TooManyRequests "too_many_requests" "Too many requests",
+    TooManyAtOnce "too_many_at_once" "Too many requests at once",
+    Busy "busy" "Too much is being read at once",
+    RequestTimeout "request_timeout" "The request came too slowly",
+    CertificateNeeded "certificate_needed" "A client certificate is needed",
     HeadersTooLarge "headers_too_large" "The header fields are too large",
     UriTooLong "uri_too_long" "The address is too long",
     FormNotOurs "form_not_ours" "The form was not opened here, or too long ago",
@@ -170,6 +174,9 @@ pub enum AppError {
     /// This caller may not.
     #[error("forbidden")]
     Forbidden(Fault),
+    /// It was asked for too often; in so many seconds it may be asked for again.
+    #[error("too often")]
+    TooOften(u64),
     /// The store cannot be reached, or is too busy; try again.
     #[error("unavailable")]
     Unavailable,
@@ -201,6 +208,7 @@ impl AppError {
             Self::Invalid(faults) => faults.first().map_or(Code::InvalidField, |fault| fault.code),
             Self::NotFound(code) | Self::Gone(code) | Self::Conflict(code) => *code,
             Self::Forbidden(fault) => fault.code,
+            Self::TooOften(_) => Code::TooManyRequests,
             Self::Unavailable => Code::Unavailable,
             Self::Internal(_) => Code::Internal,
         }

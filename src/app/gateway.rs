@@ -26,6 +26,7 @@ use crate::denied::DeniedAttempts;
 use crate::error::AppError;
 use crate::figures::{Counters, Figures};
 use crate::ledger::Witnessing;
+use crate::limit::{Quota, Throttle};
 use crate::mail::Post;
 use crate::profile::{Answer, Lookup, ReadyAsks};
 use crate::staff::{Sso, SsoSettings};
@@ -57,8 +58,8 @@ pub struct GatewaySettings {
     pub hash_cost: HashCost,
     /// How confirmations are asked for.
     pub confirmation: ConfirmationSettings,
-    /// Whether whoever connects is a proxy, so that its address is nobody's.
-    pub is_behind_proxy: bool,
+    /// How often somebody without a login may cause something for one address.
+    pub address_quota: Quota,
     /// The most rows of one imported file.
     pub most_import_rows: u64,
     /// The identity provider that staff sign in with; `None`: none.
@@ -80,7 +81,7 @@ impl Default for GatewaySettings {
             apply_policy: true,
             hash_cost: HashCost::OWASP,
             confirmation: ConfirmationSettings::default(),
-            is_behind_proxy: false,
+            address_quota: Quota { per_minute: 1, burst: 60 },
             most_import_rows: 1_000_000,
             sso: None,
         }
@@ -137,6 +138,8 @@ pub(crate) struct Inner {
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) runtime: Handle,
     pub(crate) captures: Batcher<Capture, Captured>,
+    /// What strangers cause for an address.
+    pub(crate) addresses: Throttle,
     /// Look-ups that wait at the same time share their round trips.
     pub(crate) lookups: Batcher<Lookup, Answer>,
     pub(crate) asks: ReadyAsks,
@@ -202,6 +205,7 @@ impl Gateway {
         let receipt_signer = ReceiptSigner::from_seed(*keyring.receipt_seed()).map_err(|error| signing(&error))?;
         let inner = Inner {
             captures: capture_writers(&runtime, &store, &keyring, &clock, &entropy),
+            addresses: Throttle::keyed(settings.address_quota, Arc::clone(&clock)),
             asks: ReadyAsks::default(),
             lookups: lookup_answerers(&runtime, &store, &keyring, &clock),
             revisions: revision_readers(&runtime, &store),
@@ -241,6 +245,12 @@ impl Gateway {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.inner.clock.now()
+    }
+
+    /// The clock that it goes by.
+    #[must_use]
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.inner.clock)
     }
 
     /// The settings.

@@ -19,15 +19,12 @@ use super::problem::Problem;
 #[derive(Clone)]
 struct Outcome(Result<Actor, Problem>);
 
-/// Keeps a caller who is remembered for [`Reader`], and says whether there is one.
-pub(super) fn remember(gateway: &Gateway, request: &ServiceRequest) -> bool {
-    let Ok(Some(token)) = presented(request.request()) else { return false };
-    let remembered = gateway.remembered_reader(&token);
-    let is_remembered = remembered.is_some();
-    if let Some(reader) = remembered {
-        request.extensions_mut().insert(reader);
-    }
-    is_remembered
+/// Keeps a caller who is remembered for [`Reader`], if there is one.
+pub(super) fn remember(gateway: &Gateway, request: &ServiceRequest) -> Option<RememberedReader> {
+    let token = presented(request.request()).ok()??;
+    let reader = gateway.remembered_reader(&token)?;
+    request.extensions_mut().insert(reader.clone());
+    Some(reader)
 }
 
 /// Reads the credentials of a request and keeps what came of them for [`Allowed`].

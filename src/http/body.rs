@@ -2,17 +2,19 @@
 
 use actix_web::HttpRequest;
 use actix_web::dev::Payload;
+use actix_web::error::PayloadError;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use app::Code;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 
+use super::pace;
 use super::problem::Problem;
 
 /// Reads a body of at most `most` bytes.
 ///
 /// # Errors
-/// 413 when it is longer, 400 when it breaks off, 415 when it is compressed.
+/// 413 when it is longer, 408 when it comes too slowly, 400 when it breaks off, 415 when it is compressed.
 pub async fn read(request: &HttpRequest, payload: &mut Payload, most: usize) -> Result<Bytes, Problem> {
     refuse_encoded(request)?;
     if declared_bytes(request).is_some_and(|declared| declared > most) {
@@ -21,7 +23,7 @@ pub async fn read(request: &HttpRequest, payload: &mut Payload, most: usize) -> 
     let mut first = Bytes::new();
     let mut joined = BytesMut::new();
     while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|_| broken())?;
+        let chunk = chunk.map_err(|error| broken(&error))?;
         if first.len() + joined.len() + chunk.len() > most {
             return Err(Problem::of(Code::PayloadTooLarge));
         }
@@ -38,8 +40,11 @@ pub async fn read(request: &HttpRequest, payload: &mut Payload, most: usize) -> 
     Ok(if joined.is_empty() { first } else { joined.freeze() })
 }
 
-/// A body that broke off or was framed wrongly.
-pub(super) fn broken() -> Problem {
+/// A body that broke off, was framed wrongly or came too slowly.
+pub(super) fn broken(error: &PayloadError) -> Problem {
+    if pace::was_slow(error) {
+        return Problem::of(Code::RequestTimeout);
+    }
     Problem::of(Code::MalformedJson).saying("the body could not be read to its end")
 }
 

@@ -151,8 +151,7 @@ fn machine(gateway: &Gateway, request: &HttpRequest) -> Machine {
     let told = request.headers().get(USER_AGENT).and_then(|agent| agent.to_str().ok());
     Machine {
         device: Cookies::of(gateway).device(request.headers()).map(str::to_owned),
-        // Behind a proxy the address is the proxy's.
-        address: origin::peer(request).filter(|_| !gateway.settings().is_behind_proxy),
+        address: origin::peer(request),
         description: told.unwrap_or("unknown").to_owned(),
     }
 }

@@ -1,30 +1,46 @@
-//! What happens to every request, whatever it asks for: it gets an id, a span without personal data, its caller is
-//! authenticated, a panic becomes a plain 500, and the answer gets its security headers and is counted.
+//! What happens to every request, whatever it asks for: it gets an id, a span without personal data, it is bounded and
+//! counted, its caller is authenticated, a panic becomes a plain 500, and the answer gets its security headers.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
-use actix_web::body::BoxBody;
+use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, CONTENT_SECURITY_POLICY,
-    CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, PERMISSIONS_POLICY, REFERRER_POLICY, VARY,
-    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    AUTHORIZATION, CONTENT_TYPE, CROSS_ORIGIN_OPENER_POLICY, CROSS_ORIGIN_RESOURCE_POLICY, HeaderMap, HeaderName,
+    HeaderValue, PERMISSIONS_POLICY, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, VARY, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpRequest};
 use app::Code;
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 use tracing::Instrument as _;
 
-use super::authenticate::{authenticate, remember};
+use super::authenticate::{self, authenticate, remember};
+use super::limit::{Class, HeldOff, Kind, Place, Standing, class_of};
 use super::problem::Problem;
-use super::{Access, Edge, Route, console, denied, idempotency, origin};
+use super::{Access, Edge, Route, console, denied, negotiate, origin, pace, page};
+use crate::server::{About, Working};
 
+/// The most bytes of a request's target. The longest that anybody needs is a cursor.
+const MOST_TARGET_BYTES: usize = 8_192;
+/// The most bytes of all header fields.
+const MOST_HEADER_BYTES: usize = 32_768;
+/// The most header fields.
+const MOST_HEADERS: usize = 64;
+
+/// What a page of another origin may read of an answer, besides what every page may.
+const EXPOSED: &str = "Idempotency-Replayed, RateLimit, RateLimit-Policy, Retry-After";
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Makes request ids: unguessable, and without a meaning of their own.
@@ -55,11 +71,12 @@ impl RequestId {
 /// Takes a request through its route.
 pub(super) async fn through(
     edge: Edge,
-    route: &'static Route,
+    (route, kind): (&'static Route, Kind),
     request: ServiceRequest,
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let (id, begin) = (edge.ids.draw(), Instant::now());
+    let working = request.conn_data::<Rc<About>>().map(About::begin);
     let method = known(request.method());
     let span = tracing::info_span!(
         "request",
@@ -69,35 +86,148 @@ pub(super) async fn through(
         status = tracing::field::Empty,
     );
     request.extensions_mut().insert(id.clone());
-    let mut response = answer(&edge, route, request, next).instrument(span.clone()).await;
-    finish(route, &id, &mut response);
+    let (mut response, place) = answer(&edge, (route, kind), request, next).instrument(span.clone()).await;
+    finish(edge.doors.hsts.as_ref(), route, &id, &mut response);
     let status = response.status();
     span.record("status", status.as_u16());
     span.in_scope(|| log(&response));
     edge.metrics.count(method, route.path, status, begin.elapsed());
+    // What is streamed is still being worked on, and keeps its place until its end.
+    if matches!(response.response().body().size(), BodySize::Stream) {
+        return Ok(response.map_body(|_, body| BoxBody::new(Held { body, _working: working, _place: place })));
+    }
     Ok(response)
 }
 
 async fn answer(
     edge: &Edge,
-    route: &'static Route,
-    request: ServiceRequest,
+    (route, kind): (&'static Route, Kind),
+    mut request: ServiceRequest,
     next: Next<BoxBody>,
-) -> ServiceResponse<BoxBody> {
-    let access = route.access(request.method().as_str());
-    match access {
-        Some(Access::Scope(_)) if route.is_checked_by_its_read && remember(&edge.gateway, &request) => {}
-        Some(Access::Scope(_)) => authenticate(&edge.gateway, request.request()).await,
-        Some(Access::Staff) => console::take_seat(&edge.gateway, &request).await,
-        Some(Access::Public) | None => {}
-    }
+) -> (ServiceResponse<BoxBody>, Place) {
     // Routing is over: a second handle on the request does no harm, and survives a panic.
     let handle = request.request().clone();
-    let response = contained(handle, next.call(request)).await;
+    let access = route.access(request.method().as_str());
+    let class = class_of(kind, access, request.method().is_safe());
+    let (standing, place) = match admit(edge, (route, access), class, &request).await {
+        Ok(admitted) => admitted,
+        Err(held_off) => return (refuse(handle, &held_off), Place::default()),
+    };
+    pace::watch(&mut request, edge.doors.patience);
+    let mut response = contained(handle, next.call(request)).await;
     if let Some(Access::Scope(scope)) = access {
         denied::note(&edge.gateway, route, scope, &response).await;
     }
-    response
+    if let Some(standing) = standing {
+        response.response_mut().extensions_mut().insert(standing);
+    }
+    (response, place)
+}
+
+/// Whether a request may go on: bounded in itself, and not one too many of its machine or its caller. Its caller is
+/// known then.
+async fn admit(
+    edge: &Edge,
+    (route, access): (&Route, Option<Access>),
+    class: Class,
+    request: &ServiceRequest,
+) -> Result<(Option<Standing>, Place), HeldOff> {
+    let machine = || edge.doors.proxies.machine(request.peer_addr(), request.headers());
+    let mut standing = None;
+    // Of a program only its own name counts.
+    if !matches!(access, Some(Access::Scope(_))) {
+        let machine = machine();
+        if let Some(machine) = machine {
+            request.extensions_mut().insert(machine);
+        }
+        standing = edge.limits.machine(class, machine)?;
+    }
+    let just = |problem| HeldOff { problem, standing: None };
+    bounded(request).map_err(just)?;
+    if class == Class::Tokens && !has_certificate(edge, request) {
+        return Err(just(Problem::of(Code::CertificateNeeded)));
+    }
+    match access {
+        Some(Access::Scope(_)) => {
+            if request.headers().contains_key(AUTHORIZATION) && !has_certificate(edge, request) {
+                return Err(just(Problem::of(Code::CertificateNeeded)));
+            }
+            if route.is_checked_by_its_read
+                && let Some(reader) = remember(&edge.gateway, request)
+                && let Some(actor) = reader.actor()
+            {
+                return edge.limits.caller(class, actor);
+            }
+            authenticate(&edge.gateway, request.request()).await;
+            match authenticate::actor(request.request()) {
+                Some(actor) => return edge.limits.caller(class, &actor),
+                // Whoever tries credentials is counted by their machine.
+                None => standing = edge.limits.machine(Class::Tokens, machine())?,
+            }
+        }
+        Some(Access::Staff) => console::take_seat(&edge.gateway, request).await,
+        Some(Access::Public) | None => {}
+    }
+    Ok((standing, Place::default()))
+}
+
+/// Whether the client proved itself by a certificate, where programs must.
+fn has_certificate(edge: &Edge, request: &ServiceRequest) -> bool {
+    let about = request.conn_data::<Rc<About>>();
+    !edge.doors.needs_certificate || about.is_some_and(|about| about.has_certificate())
+}
+
+/// Refuses a head that is larger than any that means something. Much larger ones the parser refuses by itself.
+fn bounded(request: &ServiceRequest) -> Result<(), Problem> {
+    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    if target > MOST_TARGET_BYTES {
+        return Err(Problem::of(Code::UriTooLong));
+    }
+    let (mut count, mut bytes) = (0, 0);
+    for (name, value) in request.headers() {
+        count += 1;
+        bytes += name.as_str().len() + value.len();
+    }
+    if count > MOST_HEADERS || bytes > MOST_HEADER_BYTES {
+        return Err(Problem::of(Code::HeadersTooLarge));
+    }
+    Ok(())
+}
+
+/// The answer to whoever is held off: a page for whoever reads pages.
+fn refuse(handle: HttpRequest, held_off: &HeldOff) -> ServiceResponse<BoxBody> {
+    let mut response = if negotiate::prefers_html(&handle) {
+        let language = page::Language::asked(None, &handle);
+        page::problem(&held_off.problem, language.tag())
+    } else {
+        held_off.problem.response(None)
+    };
+    if let Some(standing) = &held_off.standing {
+        response.extensions_mut().insert(standing.clone());
+    }
+    ServiceResponse::new(handle, response)
+}
+
+/// A body that keeps something until it has been sent or given up.
+struct Held {
+    body: BoxBody,
+    _working: Option<Working>,
+    _place: Place,
+}
+
+impl MessageBody for Held {
+    type Error = Box<dyn std::error::Error>;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        Pin::new(&mut self.body).poll_next(context)
+    }
 }
 
 /// The answer of a handler, even if it panics: one request is lost, not the connection, and the caller learns no more
@@ -120,7 +250,13 @@ fn known(method: &Method) -> &'static str {
 }
 
 /// Puts the last touches to an answer.
-fn finish(route: &Route, id: &RequestId, response: &mut ServiceResponse<BoxBody>) {
+fn finish(
+    hsts: Option<&HeaderValue>,
+    route: &Route,
+    id: &RequestId,
+    response: &mut ServiceResponse<BoxBody>,
+) {
+    let standing = response.response_mut().extensions_mut().remove::<Standing>();
     rewrite_problem(id, response);
     let cross_origin = if route.is_cross_origin { allowed_origin(response) } else { None };
     let headers = response.headers_mut();
@@ -130,13 +266,24 @@ fn finish(route: &Route, id: &RequestId, response: &mut ServiceResponse<BoxBody>
         }
     };
     default(CACHE_CONTROL, "no-store");
-    default(CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'");
+    default(
+        CONTENT_SECURITY_POLICY,
+        "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    );
     default(REFERRER_POLICY, "no-referrer");
     default(X_CONTENT_TYPE_OPTIONS, "nosniff");
     default(X_FRAME_OPTIONS, "DENY");
     default(PERMISSIONS_POLICY, "camera=(), geolocation=(), microphone=(), browsing-topics=()");
+    default(CROSS_ORIGIN_OPENER_POLICY, "same-origin");
+    default(CROSS_ORIGIN_RESOURCE_POLICY, if route.is_cross_origin { "cross-origin" } else { "same-origin" });
     if let Ok(id) = HeaderValue::from_str(id.as_str()) {
         headers.insert(X_REQUEST_ID, id);
+    }
+    if let Some(hsts) = hsts {
+        headers.insert(STRICT_TRANSPORT_SECURITY, hsts.clone());
+    }
+    if let Some(standing) = standing {
+        standing.put(headers);
     }
     if route.is_cross_origin {
         put_cross_origin(cross_origin, headers);
@@ -192,7 +339,7 @@ fn put_cross_origin(origin: Option<HeaderValue>, headers: &mut HeaderMap) {
     headers.insert(VARY, HeaderValue::from_static("Origin, Sec-GPC"));
     if let Some(origin) = origin {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(idempotency::REPLAYED));
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
     }
 }
 
@@ -217,13 +364,27 @@ mod tests {
     use actix_web::test::TestRequest;
 
     use super::*;
-    use crate::http::routes;
+    use crate::http::{idempotency, routes};
 
     #[actix_web::test]
     async fn a_panic_is_one_plain_500() {
         let handle = TestRequest::default().to_http_request();
-        let response = contained(handle, async { panic!("anna@example.org") }).await;
+        let mut response = contained(handle, async { panic!("anna@example.org") }).await;
+        let hsts = HeaderValue::from_static("max-age=1");
+        finish(Some(&hsts), routes().last().unwrap(), &RequestIds::default().draw(), &mut response);
         assert_eq!(response.status(), 500);
+        for name in [
+            CONTENT_SECURITY_POLICY,
+            REFERRER_POLICY,
+            X_CONTENT_TYPE_OPTIONS,
+            PERMISSIONS_POLICY,
+            CROSS_ORIGIN_OPENER_POLICY,
+            CROSS_ORIGIN_RESOURCE_POLICY,
+            STRICT_TRANSPORT_SECURITY,
+        ] {
+            assert!(response.headers().contains_key(&name), "{name}");
+        }
+        assert_eq!(response.headers().get(CACHE_CONTROL).unwrap(), "no-store");
         let body = actix_web::body::to_bytes(response.into_body()).await.unwrap();
         assert!(!String::from_utf8(body.to_vec()).unwrap().contains("anna"));
     }
@@ -233,11 +394,16 @@ mod tests {
         let handle = TestRequest::default().to_http_request();
         let mut response = ServiceResponse::new(handle, HttpResponse::NotFound().finish());
         let id = RequestIds::default().draw();
-        finish(routes().last().unwrap(), &id, &mut response);
+        finish(None, routes().last().unwrap(), &id, &mut response);
         assert_eq!(response.headers().get(CONTENT_TYPE).unwrap(), "application/problem+json");
         assert_eq!(response.headers().get(CACHE_CONTROL).unwrap(), "no-store");
         let body = actix_web::body::to_bytes(response.into_body()).await.unwrap();
         assert!(String::from_utf8(body.to_vec()).unwrap().contains(id.as_str()));
+    }
+
+    #[test]
+    fn other_pages_may_read_that_an_answer_is_a_repetition() {
+        assert!(EXPOSED.to_ascii_lowercase().contains(idempotency::REPLAYED));
     }
 
     #[test]

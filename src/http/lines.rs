@@ -104,7 +104,7 @@ async fn stream<T: DeserializeOwned + Validate>(
     }
     let (mut total, mut splitter) = (0_usize, Lines::of_at_most(MOST_LINE_BYTES));
     while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|_| body::broken())?;
+        let chunk = chunk.map_err(|error| body::broken(&error))?;
         total = total.saturating_add(chunk.len());
         if total > MOST_BYTES {
             return Err(Problem::of(Code::PayloadTooLarge));

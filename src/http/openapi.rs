@@ -13,6 +13,7 @@ use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, ClientCredentials, Flow, HttpAuthScheme, HttpBuilder, OAuth2, Scopes, SecurityScheme,
 };
 
+use super::limit::{Class, Kind, class_of};
 use super::{Access, Route, routes};
 
 #[derive(OpenApi)]
@@ -128,6 +129,14 @@ pub fn document() -> Value {
     for route in routes() {
         complete(&mut document, route);
     }
+    if let Some(components) = document.pointer_mut("/components").and_then(Value::as_object_mut) {
+        let text = |description: &str| json!({"description": description, "schema": {"type": "string"}});
+        let headers = json!({
+            "RateLimit": text("What is left of a quota: `r` requests now, all of it in `t` seconds (draft-ietf-httpapi-ratelimit-headers-10)"),
+            "RateLimit-Policy": text("The quota: `q` requests in `w` seconds"),
+        });
+        components.insert("headers".to_owned(), headers);
+    }
     refine::schemas(&mut document);
     document
 }
@@ -167,14 +176,35 @@ fn complete(document: &mut Value, route: &Route) {
         for status in statuses {
             responses.entry(status.to_string()).or_insert_with(|| failure(status));
         }
+        let is_counted = class_of(Kind::of(route.path), Some(endpoint.access), method != "post") != Class::Probes;
+        for (_, response) in responses.iter_mut().filter(|_| is_counted) {
+            put_rate_limits(response);
+        }
         refine::operation(route.path, operation);
     }
 }
 
+/// An answer that was counted may say what is left.
+fn put_rate_limits(response: &mut Value) {
+    let Some(response) = response.as_object_mut() else { return };
+    let headers = response.entry("headers").or_insert_with(|| json!({}));
+    for name in ["RateLimit", "RateLimit-Policy"] {
+        if let Some(headers) = headers.as_object_mut() {
+            headers.insert(name.to_owned(), json!({"$ref": format!("#/components/headers/{name}")}));
+        }
+    }
+}
+
 fn failures(route: &Route, method: &str, access: Access, has_body: bool) -> Vec<u16> {
-    let mut statuses = vec![405, 500, 503];
+    let mut statuses = vec![405, 414, 431, 500, 503];
+    if class_of(Kind::of(route.path), Some(access), method != "post") != Class::Probes {
+        statuses.push(429);
+    }
+    if route.path.starts_with("/oauth/") {
+        statuses.push(403);
+    }
     if has_body {
-        statuses.extend([400, 413, 415, 422]);
+        statuses.extend([400, 408, 413, 415, 422]);
     }
     if method == "get" && !matches!(route.path, "/health/live" | "/health/ready" | "/metrics" | "/openapi.json") {
         statuses.extend([400, 422]);
@@ -216,10 +246,14 @@ fn failure(status: u16) -> Value {
         405 => "The method is not allowed here",
         406 => "No offered content type is accepted",
         409 => "It contradicts what is there",
+        408 => "The body came too slowly",
         410 => "It was there and is no more",
         413 => "The body is too large",
+        414 => "The address is too long",
         415 => "The content type is not supported here",
         422 => "The content is not acceptable",
+        429 => "Too many requests, or too many at once",
+        431 => "The header fields are too large",
         503 => "The service is not available now",
         _ => "Something went wrong here",
     };
@@ -229,7 +263,7 @@ fn failure(status: u16) -> Value {
     let special = match status {
         401 | 403 => Some(("WWW-Authenticate", "What is lacking (RFC 6750)")),
         405 => Some(("Allow", "The methods that are allowed")),
-        503 => Some(("Retry-After", "After how many seconds to try again")),
+        429 | 503 => Some(("Retry-After", "After how many seconds to try again")),
         _ => None,
     };
     if let (Some((name, description)), Some(headers)) = (special, headers.as_object_mut()) {

@@ -4,10 +4,11 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_MAX_AGE, ALLOW, HOST, ORIGIN,
 };
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse};
 use app::{Code, Gateway};
 use kernel::form::FormId;
 
+use super::limit::Machine;
 use super::problem::Problem;
 
 /// Whether a page may post to a form; without a form, to any of them. A request without `Origin` comes from no page.
@@ -75,10 +76,10 @@ pub fn origin(request: &HttpRequest) -> Result<Option<&str>, Problem> {
     }
 }
 
-/// The machine at the other end of the connection. Headers that claim another one are not believed.
+/// The machine that a request comes from; `None`: it is not known, because a proxy that nobody named stands between.
 #[must_use]
 pub fn peer(request: &HttpRequest) -> Option<std::net::IpAddr> {
-    request.peer_addr().map(|address| address.ip())
+    request.extensions().get::<Machine>().map(|machine| machine.address)
 }
 
 /// Whether an origin is the one of a pattern, `scheme://host`, `scheme://host:port` or `scheme://host:*` for every port.

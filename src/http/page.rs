@@ -172,7 +172,7 @@ const fn reason(code: Code, language: Language) -> &'static str {
             "This website may not send this form.",
             "Diese Website darf dieses Formular nicht senden.",
         ),
-        Code::Unavailable | Code::TooManyRequests => language.say(
+        Code::Unavailable | Code::TooManyRequests | Code::TooManyAtOnce | Code::Busy => language.say(
             "The service cannot be reached at the moment. Please try again soon.",
             "Der Dienst ist gerade nicht erreichbar. Bitte versuchen Sie es bald erneut.",
         ),

@@ -21,7 +21,7 @@ use super::oauth::DPOP_NONCE;
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
 /// After how many seconds to try again when the service is not available.
-const RETRY_SECONDS: u16 = 1;
+const RETRY_SECONDS: u64 = 1;
 
 /// An error on its way to the caller.
 #[derive(Debug, Clone)]
@@ -36,6 +36,7 @@ struct Parts {
     challenge: Option<Challenge>,
     allow: Option<&'static str>,
     nonce: Option<String>,
+    retry_after: Option<u64>,
     cause: Option<Arc<InternalError>>,
 }
 
@@ -97,6 +98,7 @@ impl Problem {
             challenge: None,
             allow: None,
             nonce: None,
+            retry_after: None,
             cause: None,
         }))
     }
@@ -105,6 +107,13 @@ impl Problem {
     #[must_use]
     pub fn saying(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
         self.0.detail = detail.into();
+        self
+    }
+
+    /// The same, with the time in seconds after which it is worth to try again.
+    #[must_use]
+    pub fn after(mut self, seconds: u64) -> Self {
+        self.0.retry_after = Some(seconds);
         self
     }
 
@@ -233,8 +242,9 @@ impl Problem {
         if let Some(allow) = self.0.allow {
             headers.insert(ALLOW, HeaderValue::from_static(allow));
         }
-        if self.0.status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(RETRY_AFTER, HeaderValue::from(RETRY_SECONDS));
+        let is_unavailable = self.0.status == StatusCode::SERVICE_UNAVAILABLE;
+        if let Some(seconds) = self.0.retry_after.or(is_unavailable.then_some(RETRY_SECONDS)) {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
     }
 }
@@ -310,6 +320,7 @@ const fn status_of(code: Code) -> StatusCode {
         | Code::SourceMismatch
         | Code::AttributeOutsideContract
         | Code::IdentifierLookupNotAllowed
+        | Code::CertificateNeeded
         | Code::FormNotOurs
         | Code::SignInFailed
         | Code::NotASender => StatusCode::FORBIDDEN,
@@ -336,10 +347,11 @@ const fn status_of(code: Code) -> StatusCode {
         Code::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::UriTooLong => StatusCode::URI_TOO_LONG,
         Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-        Code::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
+        Code::TooManyRequests | Code::TooManyAtOnce => StatusCode::TOO_MANY_REQUESTS,
+        Code::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
         Code::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
         Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-        Code::Unavailable | Code::ProviderUnreachable => StatusCode::SERVICE_UNAVAILABLE,
+        Code::Unavailable | Code::Busy | Code::ProviderUnreachable => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::UNPROCESSABLE_ENTITY,
     }
 }
@@ -364,6 +376,7 @@ impl From<AppError> for Problem {
                 problem.0.faults = vec![fault];
                 problem
             }
+            AppError::TooOften(seconds) => Self::of(Code::TooManyRequests).after(seconds),
             AppError::Unavailable => Self::of(Code::Unavailable),
             AppError::Internal(cause) => {
                 let mut problem = Self::of(Code::Internal);

@@ -250,7 +250,7 @@ fn what_does_not_fit_is_said_at_the_start() {
     };
     fails(&["ledger", "verify", "--data", path], "no store");
     fails(&["ledger", "verify"], "--data");
-    fails(&["serve", "--data", path, "--listen", "0.0.0.0:0"], "tls_terminated");
+    fails(&["serve", "--data", path, "--listen", "0.0.0.0:0"], "behind_tls_proxy");
     let process = Process::serve(&data, &[]);
     let address = process.url.trim_start_matches("http://").to_owned();
     fails(&["serve", "--data", path, "--listen", &address], "in use");

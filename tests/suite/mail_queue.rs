@@ -11,7 +11,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use crate::double_opt_in::{asks, request};
-use crate::harness::mailbox::{MailServer, Manner};
+use crate::harness::mailbox::{MailServer, Manner, calls};
 use crate::harness::process::{Process, run, text};
 use crate::harness::{Backend, TestGateway, log};
 
@@ -154,7 +154,7 @@ async fn nothing_is_said_in_the_clear_nor_to_a_server_that_nobody_vouches_for(ba
     let server = MailServer::start_encrypted(MailTls::Starttls).await;
     let expect_deferred = async |settings: &MailSettings| {
         let gateway = TestGateway::start(backend).await;
-        gateway.gateway().deliver_by(Arc::new(Smtp::of(settings).unwrap().unwrap()));
+        gateway.gateway().deliver_by(Arc::new(Smtp::of(settings, &calls()).unwrap().unwrap()));
         asks(&gateway.person("anna")).await;
         gateway.deliver().await;
         let figures = gateway.gateway().figures();
@@ -185,7 +185,7 @@ async fn nothing_is_said_in_the_clear_nor_to_a_server_that_nobody_vouches_for(ba
     // A file that vouches for nobody is found before anything is sent.
     let empty = tempfile::NamedTempFile::new().unwrap();
     let ca_file = empty.path().to_str().unwrap().to_owned();
-    let error = Smtp::of(&MailSettings { ca_file, ..server.settings() }).unwrap_err().to_string();
+    let error = Smtp::of(&MailSettings { ca_file, ..server.settings() }, &calls()).unwrap_err().to_string();
     assert!(error.starts_with("mail.ca_file") && error.contains("holds no certificate"), "{error}");
 }
 

@@ -11,7 +11,7 @@ use crate::harness::{Backend, Client, Role, TestGateway};
 const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PURGE"];
 
 /// A path of a route, with something in the place of its parameters.
-fn path_of(route: &Route) -> String {
+pub(crate) fn path_of(route: &Route) -> String {
     route
         .path
         .replace("{form}", "newsletter")

@@ -44,6 +44,12 @@ pub struct RememberedReader(Arc<KnownToken>);
 
 impl RememberedReader {
     /// Who it was.
+    #[must_use]
+    pub fn actor(&self) -> Option<&Actor> {
+        self.by().map(Authorized::actor)
+    }
+
+    /// That it could read profiles.
     pub(crate) fn by(&self) -> Option<&Authorized<ReadProfiles>> {
         self.0.reads.as_ref()
     }

@@ -12,6 +12,18 @@ use reqwest::StatusCode;
 /// More bytes than the largest bundle of entries has.
 const MOST: usize = 257 * 65_537;
 
+/// How often it waits for one answer.
+const MOST_WAITS: usize = 10;
+/// The longest that it waits at once, in seconds.
+const LONGEST_WAIT: u64 = 60;
+
+/// How long an answer asks to wait.
+fn wait(response: &reqwest::Response) -> Option<std::time::Duration> {
+    let told = response.headers().get("retry-after").filter(|_| response.status() == StatusCode::TOO_MANY_REQUESTS)?;
+    let seconds: u64 = told.to_str().ok()?.parse().ok()?;
+    Some(std::time::Duration::from_secs(seconds.clamp(1, LONGEST_WAIT)))
+}
+
 pub(super) struct Log {
     http: reqwest::Client,
     base: String,
@@ -115,9 +127,19 @@ impl Log {
         self.bytes(&format!("tile/{path}")).await
     }
 
+    async fn ask(&self, url: &str) -> anyhow::Result<reqwest::Response> {
+        self.http.get(url).send().await.with_context(|| format!("cannot reach {url}"))
+    }
+
     async fn bytes(&self, path: &str) -> anyhow::Result<Option<Vec<u8>>> {
         let url = format!("{}/ledger/{path}", self.base);
-        let mut response = self.http.get(&url).send().await.with_context(|| format!("cannot reach {url}"))?;
+        let mut response = self.ask(&url).await?;
+        // A gateway that is asked too often says when to go on.
+        for _ in 0..MOST_WAITS {
+            let Some(wait) = wait(&response) else { break };
+            tokio::time::sleep(wait).await;
+            response = self.ask(&url).await?;
+        }
         match response.status() {
             StatusCode::OK => {}
             StatusCode::NOT_FOUND => return Ok(None),

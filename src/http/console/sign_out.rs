@@ -1,7 +1,7 @@
 //! `POST /console/sign-out`: the session ends, here and in the store.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::header::{CLEAR_SITE_DATA, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use app::Gateway;
 

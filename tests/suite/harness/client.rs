@@ -31,7 +31,12 @@ impl<'a> Client<'a> {
     /// Registers a program, as the operator.
     pub(crate) async fn registered(at: &'a TestGateway, role: Role) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let id: ClientId = format!("client-{}", NEXT.fetch_add(1, Ordering::Relaxed)).parse().unwrap();
+        Self::registered_as(at, &format!("client-{}", NEXT.fetch_add(1, Ordering::Relaxed)), role).await
+    }
+
+    /// Registers a program under a name.
+    pub(crate) async fn registered_as(at: &'a TestGateway, name: &str, role: Role) -> Self {
+        let id: ClientId = name.parse().unwrap();
         let new = NewClient {
             id: id.clone(),
             recipient: role.recipient.map(|name| name.parse().unwrap()),

@@ -1,10 +1,12 @@
 //! The gateway under test.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use app::{Gateway, GatewaySettings, LedgerReport};
 use consentry::assets::shipped_policy;
+use consentry::config::Settings;
 use kernel::authn::HashCost;
 use kernel::authz::{Actor, Authorized};
 use kernel::clock::{Clock as _, FixedClock};
@@ -47,6 +49,13 @@ impl TestGateway {
     /// A gateway with settings of its own on a fresh database.
     pub(crate) async fn start_with(backend: Backend, change: impl FnOnce(&mut GatewaySettings)) -> Self {
         Self::open_with(Self::fresh(backend), shipped_policy(), change).await
+    }
+
+    /// A gateway with a configuration of its own on a fresh database: what the shipped one says, changed.
+    pub(crate) async fn start_configured(backend: Backend, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = shipped_settings();
+        change(&mut settings);
+        Self::open_configured(Self::fresh(backend), shipped_policy(), |_| {}, &settings).await
     }
 
     /// A gateway with another policy on a fresh database.
@@ -99,6 +108,15 @@ impl TestGateway {
         policy: PolicySources,
         change: impl FnOnce(&mut GatewaySettings),
     ) -> Self {
+        Self::open_configured(store, policy, change, &shipped_settings()).await
+    }
+
+    async fn open_configured(
+        store: Arc<Store>,
+        policy: PolicySources,
+        change: impl FnOnce(&mut GatewaySettings),
+        configured: &Settings,
+    ) -> Self {
         static SEED: AtomicU64 = AtomicU64::new(100);
         let mut settings = GatewaySettings {
             issuer: "http://gateway.test".to_owned(),
@@ -108,6 +126,7 @@ impl TestGateway {
             max_connections: 6,
             most_import_rows: 2_000,
             hash_cost: HashCost::new(8, 1, 1).unwrap(),
+            address_quota: configured.limits.address.into(),
             ..GatewaySettings::default()
         };
         change(&mut settings);
@@ -115,7 +134,7 @@ impl TestGateway {
         let entropy = Arc::new(SeededEntropy::new(SEED.fetch_add(1, Ordering::Relaxed)));
         let clock = Arc::clone(&store.clock);
         let gateway = Gateway::open(settings, keyring, policy, clock, entropy).await.unwrap();
-        let server = Server::start(gateway.clone());
+        let server = Server::start(gateway.clone(), configured);
         let http =
             reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         Self { store, gateway, server, http }
@@ -226,6 +245,13 @@ impl Drop for TestGateway {
             assert!(line.is_none(), "the log holds a personal value: {line:?}");
         }
     }
+}
+
+/// The configuration that the program has when nobody says anything, with two threads that answer.
+fn shipped_settings() -> Settings {
+    let mut settings = Settings::from_layers(None, HashMap::new()).unwrap();
+    settings.server.workers = 2;
+    settings
 }
 
 /// The shipped policy with passages of its documents replaced: document, passage, replacement.

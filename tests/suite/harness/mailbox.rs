@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use app::Gateway;
-use consentry::config::{MailSettings, MailTls};
+use consentry::config::{MailSettings, MailTls, OutgoingSettings};
+use consentry::outgoing::Outgoing;
 use consentry::smtp::Smtp;
 use kernel::authz::{Actor, Authorized};
 use mail_parser::{MessageParser, MimeHeaders as _};
@@ -72,6 +73,11 @@ impl Encrypted {
 trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
+
+/// What a gateway may call: this machine, where it is named by number.
+pub(crate) fn calls() -> Outgoing {
+    Outgoing::of(&OutgoingSettings { timeout_seconds: 10, ..OutgoingSettings::default() })
+}
 
 /// How long a real process may take to send a mail that is due.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
@@ -171,7 +177,7 @@ impl MailServer {
 
     /// Has a gateway send its mails here.
     pub(crate) fn serves(&self, gateway: &Gateway) {
-        gateway.deliver_by(Arc::new(Smtp::of(&self.settings()).unwrap().unwrap()));
+        gateway.deliver_by(Arc::new(Smtp::of(&self.settings(), &calls()).unwrap().unwrap()));
     }
 
     /// What a gateway has to be told of it.

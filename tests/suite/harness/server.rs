@@ -5,9 +5,10 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 
 use actix_web::dev::ServerHandle;
-use actix_web::{App, HttpServer};
 use app::Gateway;
-use consentry::http::Edge;
+use consentry::config::Settings;
+use consentry::http::{Edge, EdgeSettings};
+use consentry::server::{FrontSettings, Tls, serve};
 
 pub(super) struct Server {
     pub(super) address: SocketAddr,
@@ -16,22 +17,18 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn start(gateway: Gateway) -> Self {
+    /// Serves a gateway with these settings, over TLS where they say so.
+    pub(super) fn start(gateway: Gateway, settings: &Settings) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let (tell, told) = mpsc::channel();
+        let settings = settings.clone();
         let thread = std::thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {
-                let edge = Edge::new(gateway);
-                let server = HttpServer::new(move || {
-                    let edge = edge.clone();
-                    App::new().configure(move |routes| edge.configure(routes))
-                })
-                .workers(2)
-                .disable_signals()
-                .listen(listener)
-                .unwrap()
-                .run();
+                let tls = Tls::of(&settings.server.tls, gateway.now()).unwrap();
+                let edge = Edge::new(gateway, &EdgeSettings::of(&settings));
+                let front = FrontSettings::of(&settings.server, &settings.limits.exempt);
+                let server = serve(&edge, listener, &front, tls).unwrap();
                 tell.send(server.handle()).unwrap();
                 server.await.unwrap();
             });

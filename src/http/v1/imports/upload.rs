@@ -156,7 +156,7 @@ impl<'a> Upload<'a> {
     async fn read(&mut self, payload: &mut web::Payload) -> Result<(), Problem> {
         let (mut total, mut lines) = (0_usize, Lines::of_at_most(MOST_LINE_BYTES));
         while let Some(chunk) = payload.next().await {
-            let chunk = chunk.map_err(|_| body::broken())?;
+            let chunk = chunk.map_err(|error| body::broken(&error))?;
             total = total.saturating_add(chunk.len());
             if total > MOST_BYTES {
                 return Err(Problem::of(Code::PayloadTooLarge));
