@@ -5,9 +5,11 @@
 //! the layer; nothing is ignored.
 
 mod data_dir;
+mod keys;
 mod mail;
 
 pub use data_dir::{DataDir, DataDirError, Missing};
+pub use keys::{AwsKmsSettings, KeySettings, Pkcs11Settings};
 pub use mail::{ConfirmationLimits, MailPassword, MailSettings, MailTls};
 
 use std::collections::HashMap;
@@ -139,13 +141,6 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
-/// `[keys]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct KeySettings {
-    /// The key file; empty: none set.
-    pub file: PathBuf,
-}
 
 /// `[policies]`
 #[derive(Debug, Clone, Deserialize)]
@@ -331,11 +326,7 @@ impl Settings {
             let reason = "an address begins with `sqlite:` or `postgres://`".to_owned();
             return Err(ConfigError::Value { key: "database.url", reason });
         }
-        if self.keys.file.as_os_str().is_empty() {
-            let reason = "no key file is set; `consentry keys new FILE` makes one".to_owned();
-            return Err(ConfigError::Value { key: "keys.file", reason });
-        }
-        Ok(())
+        self.keys.check()
     }
 }
 

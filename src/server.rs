@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer};
-use app::{Gateway, GatewaySettings, OpenGatewayError, SystemClock, SystemEntropy};
+use app::{Gateway, GatewaySettings, OpenGatewayError, RootKeyError, SystemClock, SystemEntropy};
 use kernel::regime::Regime;
 use thiserror::Error;
 use tokio::net::TcpSocket;
@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::assets::{self, PolicyFolderError};
 use crate::config::{ConfigError, Settings};
 use crate::http::Edge;
-use crate::keys::{self, KeyFileError};
+use crate::keys;
 use crate::smtp::Smtp;
 use crate::witness::HttpWitness;
 
@@ -35,9 +35,9 @@ pub enum ServeError {
     /// The settings do not fit together.
     #[error(transparent)]
     Settings(#[from] ConfigError),
-    /// The key file cannot be used.
+    /// The root key cannot be used.
     #[error(transparent)]
-    Keys(#[from] KeyFileError),
+    Keys(#[from] RootKeyError),
     /// The policy folder cannot be read.
     #[error(transparent)]
     PolicyFolder(#[from] PolicyFolderError),
@@ -166,7 +166,7 @@ pub async fn open(settings: &Settings, public_url: &str) -> Result<Gateway, Serv
 }
 
 async fn open_with(settings: &Settings, public_url: &str, bring_up_to_date: bool) -> Result<Gateway, ServeError> {
-    let keyring = keys::load(&settings.keys.file)?;
+    let root = keys::root_of(&settings.keys)?;
     let (place, sources) = if settings.policies.dir.as_os_str().is_empty() {
         (PathBuf::new(), assets::shipped_policy())
     } else {
@@ -188,7 +188,7 @@ async fn open_with(settings: &Settings, public_url: &str, bring_up_to_date: bool
         is_behind_proxy: settings.server.tls_terminated,
         ..GatewaySettings::default()
     };
-    Gateway::open(gateway, keyring, sources, Arc::new(SystemClock), Arc::new(SystemEntropy)).await.map_err(
+    Gateway::open(gateway, root, sources, Arc::new(SystemClock), Arc::new(SystemEntropy)).await.map_err(
         |error| match error {
             OpenGatewayError::Policy(faults) => ServeError::Policy {
                 place: match place.display().to_string() {
@@ -207,6 +207,8 @@ pub(crate) fn from_database(settings: &Settings, error: OpenGatewayError) -> Ser
     match error {
         reason @ (OpenGatewayError::Database(_)
         | OpenGatewayError::PendingMigrations(_)
+        | OpenGatewayError::NoKeySet
+        | OpenGatewayError::NotBegun
         | OpenGatewayError::WrongKeys) => ServeError::Database { place: settings.database.url.place(), reason },
         error => ServeError::Open(error),
     }

@@ -15,6 +15,7 @@ mod figures;
 mod gateway;
 mod import;
 mod jobs;
+mod keys;
 mod ledger;
 mod mail;
 mod plain;
@@ -47,6 +48,9 @@ pub use feedback::{Feedback, FeedbackKind, FeedbackSubject};
 pub use figures::Figures;
 pub use gateway::{Gateway, GatewaySettings, OpenGatewayError, migrate, pending_migrations};
 pub use import::{Art14View, ImportLine, ImportParameters, ImportView, Importing};
+pub use keys::{
+    KNOWN_AFTER_MS, KeyChangeError, KeyOverview, KeyProgress, KeySource, RootKey, RootKeyError, Rooted, Rotation, Wrapped,
+};
 pub use ledger::{LedgerPage, LedgerReport, Witness, WitnessAnswer, Witnessed, verify_database};
 pub use mail::{MailState, Outgoing, Post, PostError, Posted};
 pub use preference::{Preference, PreferenceAct, PreferenceState, Preferences};

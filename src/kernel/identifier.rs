@@ -7,6 +7,7 @@ use std::fmt;
 
 use thiserror::Error;
 use unicode_normalization::UnicodeNormalization as _;
+use zeroize::Zeroizing;
 
 use crate::id::bytes_newtype;
 use crate::seal::{Keyring, keyed_digest};
@@ -162,7 +163,7 @@ impl Keyring {
     #[must_use]
     pub fn fingerprint(&self, identifier: &Identifier) -> Fingerprint {
         let parts: [&[u8]; 2] = [identifier.kind.as_str().as_bytes(), identifier.normalised.as_bytes()];
-        Fingerprint::from_bytes(keyed_digest(self.fingerprint_key(), &parts))
+        Fingerprint::from_bytes(keyed_digest(&self.fingerprint_key(), &parts))
     }
 
     /// The marks under which an address is suppressed: its own and, where plus-tags count as one mailbox, that of the
@@ -170,15 +171,22 @@ impl Keyring {
     #[must_use]
     pub fn suppression_marks(&self, address: &Identifier, one_mailbox: bool) -> Vec<SuppressionFingerprint> {
         let mailbox = address.without_plus_tag().filter(|_| one_mailbox);
-        let mark = |identifier: &Identifier| self.suppression_of(&self.fingerprint(identifier));
-        std::iter::once(mark(address)).chain(mailbox.as_ref().map(mark)).collect()
+        let mark = |identifier: &Identifier| self.suppressions_of(&self.fingerprint(identifier));
+        std::iter::once(address).chain(&mailbox).flat_map(mark).collect()
     }
 
-    /// The suppression fingerprint that belongs to a fingerprint: it can be computed when the person is erased,
-    /// without the identifier itself.
+    /// The suppression fingerprint of an identifier, under the newest key: what an erasure leaves.
     #[must_use]
     pub fn suppression_of(&self, fingerprint: &Fingerprint) -> SuppressionFingerprint {
-        SuppressionFingerprint::from_bytes(keyed_digest(self.suppression_key(), &[fingerprint.as_bytes()]))
+        self.suppressions_of(fingerprint).next().unwrap_or(SuppressionFingerprint::from_bytes([0; 32]))
+    }
+
+    /// The suppression fingerprints under which an erasure may have left its mark: one for each key that there was. Of
+    /// whom was erased nothing is left that could be marked anew.
+    pub fn suppressions_of(&self, fingerprint: &Fingerprint) -> impl Iterator<Item = SuppressionFingerprint> + use<> {
+        let fingerprint = *fingerprint;
+        let of = move |key: Zeroizing<[u8; 32]>| keyed_digest(&key, &[fingerprint.as_bytes()]);
+        self.suppression_keys().into_iter().map(of).map(SuppressionFingerprint::from_bytes)
     }
 }
 

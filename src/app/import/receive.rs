@@ -363,5 +363,5 @@ fn marks<'a>(
     keyring: &'a kernel::seal::Keyring,
     row: &'a StagedRow,
 ) -> impl Iterator<Item = SuppressionFingerprint> + 'a {
-    row.fingerprints().chain(row.variants.iter().copied()).map(|print| keyring.suppression_of(&print))
+    row.fingerprints().chain(row.variants.iter().copied()).flat_map(|print| keyring.suppressions_of(&print))
 }

@@ -422,7 +422,7 @@ impl CaptureConsents {
     }
 
     fn marks<'a>(&'a self, who: &'a Identified) -> impl Iterator<Item = SuppressionFingerprint> + 'a {
-        who.fingerprints.iter().map(|(_, fingerprint)| self.keyring.suppression_of(fingerprint))
+        who.fingerprints.iter().flat_map(|(_, fingerprint)| self.keyring.suppressions_of(fingerprint))
     }
 
     /// Whether everything a post says was captured before its person was erased: an erasure is not undone by a post
