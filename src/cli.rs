@@ -88,6 +88,11 @@ pub(crate) struct StoreArgs {
 }
 
 impl StoreArgs {
+    /// The settings of the file and the environment, of a store that need not be there.
+    fn layers(&self) -> anyhow::Result<Settings> {
+        Ok(Settings::load(self.config.as_deref())?)
+    }
+
     /// The settings of these arguments, from all layers, checked. Nothing is made before the address is.
     fn settings(&self, missing: Missing, listen: Option<SocketAddr>) -> anyhow::Result<Settings> {
         let mut settings = Settings::load(self.config.as_deref())?;

@@ -1,5 +1,6 @@
 //! `consentry keys`: making, rotating and retiring keys, while everything runs.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -154,7 +155,7 @@ pub(super) async fn run(command: KeysCommand) -> anyhow::Result<Outcome> {
             say(format_args!("wrote {}, readable by its owner alone", args.file.display()));
         }
         KeysCommand::NewHsmKey(args) => {
-            let settings = args.store.settings(Missing::Refuse, None)?;
+            let settings = args.store.layers()?;
             anyhow::ensure!(settings.keys.provider == RootProvider::Pkcs11, "keys.provider is not `pkcs11`");
             keys::root_of(&settings.keys)?.renew().await?;
             say("the HSM has made a root key; it never leaves it");
@@ -226,7 +227,10 @@ async fn retire_root(settings: &Settings, gateway: &Gateway, by: &Authorized<Man
 async fn rotate(args: &RotateArgs, by: &Authorized<ManageKeys>) -> anyhow::Result<Outcome> {
     let settings = args.store.settings(Missing::Refuse, None)?;
     let to = match (&args.to, args.which) {
-        (Some(file), Which::Root) => Some(keys::root_of(&Settings::load(Some(file))?.keys)?),
+        // The environment names the present keeper: it has no say about the next one.
+        (Some(file), Which::Root) => {
+            Some(keys::root_of(&Settings::from_layers(Some(file), HashMap::new())?.keys)?)
+        }
         (Some(_), _) => anyhow::bail!("--to is for the root key alone"),
         (None, _) => None,
     };

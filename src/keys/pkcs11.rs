@@ -185,8 +185,7 @@ impl Pkcs11Root {
             Err(Error::Pkcs11(
                 RvError::EncryptedDataInvalid
                 | RvError::EncryptedDataLenRange
-                | RvError::GeneralError
-                | RvError::AeadDecryptFailed,
+                | RvError::GeneralError,
                 _,
             )) => Err(wrong()),
             Err(error) => Err(self.failed("does not open", &error)),

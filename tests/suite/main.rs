@@ -32,6 +32,8 @@ mod forms;
 mod idempotency;
 mod import_files;
 mod imports;
+mod key_providers;
+mod keys;
 mod ledger;
 mod ledger_http;
 mod mail_queue;
