@@ -38,6 +38,9 @@ impl MigrationTrait for Migration {
                    finished_at {big}, \
                    PRIMARY KEY (key_use, key_id) \
                  ) {end_keyed}",
+                // The key of the layer that a fingerprint is of.
+                "ALTER TABLE subject_identifier ADD COLUMN key_id {big} NOT NULL DEFAULT 1",
+                "ALTER TABLE import_row ADD COLUMN key_id {big} NOT NULL DEFAULT 1",
             ],
         )
         .await

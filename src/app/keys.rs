@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use kernel::authn::TokenRing;
 use kernel::ledger::note::{NoteSigner, NoteVerifier};
 use kernel::receipt::ReceiptSigner;
-use kernel::seal::{KeySet, Keyring, RootProvider, TimedSeed};
+use kernel::seal::{INDEX_OVERLAP_MS, KeyFacts, KeySet, Keyring, RootProvider, TimedSeed};
 use kernel::time::Timestamp;
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -140,7 +140,9 @@ pub(crate) struct HeldSet {
 impl HeldSet {
     pub(crate) fn new(version: u64, keys: KeySet, now: Timestamp) -> Self {
         let facts = keys.facts();
-        let times = facts.iter().flat_map(|key| [key.from, key.until]).flatten();
+        // The layer of fingerprints before a new one is written for a while beside it.
+        let overlap = |key: &KeyFacts| key.from.map(|from| from.plus_ms(INDEX_OVERLAP_MS));
+        let times = facts.iter().flat_map(|key| [key.from, key.until, overlap(key)]).flatten();
         let next = times.filter(|at| *at > now).min();
         Self { version, keys, next }
     }

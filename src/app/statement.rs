@@ -271,7 +271,7 @@ impl Gateway {
         let prints: Vec<_> = who.fingerprints.iter().map(|(_, print)| *print).collect();
         let mut found = None;
         for print in &prints {
-            if let Some(subject) = self.inner.store.find_by_fingerprint(print).await? {
+            if let Some(subject) = self.inner.store.find_by_fingerprint(&self.inner.keyring, print).await? {
                 found = Some(subject);
             }
         }

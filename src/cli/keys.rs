@@ -72,6 +72,8 @@ enum Which {
     /// The key-encryption key, which wraps each person's data key
     #[value(alias = "kek")]
     Data,
+    /// The key of the index of identifiers: every fingerprint is made anew from the one before
+    Fingerprint,
     /// The key of suppressed identifiers
     Suppression,
     /// The key of pseudonyms: every recipient sees new names for everybody
@@ -89,6 +91,7 @@ impl Which {
         Some(match self {
             Self::Root => return None,
             Self::Data => KeyUse::Data,
+            Self::Fingerprint => KeyUse::Fingerprint,
             Self::Suppression => KeyUse::Suppression,
             Self::Pseudonym => KeyUse::Pseudonym,
             Self::Ledger => KeyUse::Ledger,
@@ -108,8 +111,8 @@ Examples:
   consentry keys rotate root --config file.toml --to hsm.toml       From a key file to an HSM
 
 Every gateway of the store learns of the new key within a second and uses it when its time comes, ten seconds later at the
-earliest. `data` waits until everything is wrapped anew and shows how far it is; it can be interrupted at any time, and
-goes on with whichever gateway runs, or with `keys rotate data --resume`.")]
+earliest. `data` and `fingerprint` wait until everything is taken over and show how far it is; it can be interrupted at any time, and
+goes on with whichever gateway runs, or with `--resume`.")]
 pub(crate) struct RotateArgs {
     #[command(flatten)]
     store: StoreArgs,
@@ -245,7 +248,7 @@ async fn rotate(args: &RotateArgs, by: &Authorized<ManageKeys>) -> anyhow::Resul
         let rotation = gateway.rotate_key(by, key_use, after_ms).await?;
         say(format_args!("key {} for `{}` is used from {} on", rotation.id, key_use.as_str(), rotation.from));
     }
-    if key_use == KeyUse::Data && !args.detach {
+    if matches!(key_use, KeyUse::Data | KeyUse::Fingerprint) && !args.detach {
         finish(&gateway).await?;
     }
     Ok(Outcome::Done)
@@ -255,7 +258,7 @@ async fn rotate(args: &RotateArgs, by: &Authorized<ManageKeys>) -> anyhow::Resul
 async fn finish(gateway: &Gateway) -> anyhow::Result<()> {
     let job = Authorized::<RunJobs>::prove(Actor::Job("keys"))?;
     let holder = SystemEntropy.bytes_16();
-    let progress = Progress::new("data keys wrapped anew", 0);
+    let progress = Progress::new("taken over by the new key", 0);
     let mut work = None;
     loop {
         match gateway.tend_keys_once(&job, holder).await? {
@@ -277,7 +280,7 @@ async fn finish(gateway: &Gateway) -> anyhow::Result<()> {
         Some(work) => {
             let seconds = SystemClock.now().since_ms(work.started_at) as f64 / 1000.0;
             say(format_args!("everything is under key {} now, after {seconds:.1} s", work.key_id));
-            note("the older key can go: `consentry keys status`, then `consentry keys retire data ID`");
+            note("the older key can go: `consentry keys status`, then `consentry keys retire`");
         }
         None => say("there is nothing to take over"),
     }

@@ -41,13 +41,45 @@ pub struct Keyring {
     ring: ArcSwap<Ring>,
 }
 
+/// How long, in milliseconds, the layer before is written beside a new one: gateways' clocks differ.
+pub const INDEX_OVERLAP_MS: i64 = 10_000;
+
+/// A key of fingerprints.
+#[derive(Clone)]
+pub(crate) struct IndexKey {
+    pub(crate) id: u32,
+    pub(crate) key: Zeroizing<[u8; 32]>,
+    /// Whether new fingerprints are written in its layer.
+    pub(crate) writes: bool,
+    /// Whether there may be fingerprints of its layer.
+    pub(crate) searched: bool,
+}
+
+fn index_keys(keys: &KeySet, now: Timestamp) -> Result<Vec<IndexKey>, KeyError> {
+    let mut seeds = keys.seeds(KeyUse::Fingerprint);
+    seeds.sort_by_key(|seed| seed.id);
+    let begun = |seed: &TimedSeed| seed.from.is_none_or(|from| from <= now);
+    let newest = seeds.iter().rposition(begun).ok_or(KeyError::Missing(KeyUse::Fingerprint))?;
+    // The newest is alone when everybody has begun to write it.
+    let from = seeds.get(newest).and_then(|seed| seed.from);
+    let overlaps = from.is_some_and(|from| now.since_ms(from) < INDEX_OVERLAP_MS);
+    let index_key = |(at, seed): (usize, TimedSeed)| IndexKey {
+        id: seed.id,
+        writes: at == newest || overlaps && at + 1 == newest,
+        searched: seed.until.is_none(),
+        key: seed.seed,
+    };
+    Ok(seeds.into_iter().enumerate().map(index_key).collect())
+}
+
 /// The keys that are in use at a time.
 struct Ring {
     /// Key-encryption keys, the newest first: all unwrap.
     wrapping: Vec<(u32, Aes256Gcm)>,
     /// Which of them wraps.
     wraps_by: u32,
-    fingerprint: Zeroizing<[u8; 32]>,
+    /// The keys of fingerprints, the oldest first: each makes the next layer of the one before.
+    fingerprints: Vec<IndexKey>,
     /// The newest first: that one marks, all are looked for.
     suppression: Vec<Zeroizing<[u8; 32]>>,
     /// The newest first: that one names, all resolve.
@@ -94,7 +126,7 @@ impl Ring {
         Ok(Self {
             wrapping,
             wraps_by,
-            fingerprint: newest(KeyUse::Fingerprint)?,
+            fingerprints: index_keys(keys, now)?,
             suppression: secrets(KeyUse::Suppression)?,
             pseudonym: secrets(KeyUse::Pseudonym)?,
             request: derive(&capability, &[b"request fingerprint v1"]),
@@ -218,8 +250,9 @@ impl Keyring {
         self.ring.load().receipt.clone()
     }
 
-    pub(crate) fn fingerprint_key(&self) -> Zeroizing<[u8; 32]> {
-        self.ring.load().fingerprint.clone()
+    /// The oldest first; there is always one.
+    pub(crate) fn index_keys(&self) -> Vec<IndexKey> {
+        self.ring.load().fingerprints.clone()
     }
 
     /// The newest first; there is always one.

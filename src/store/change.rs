@@ -42,6 +42,7 @@ pub mod settle_letter;
 pub mod staff;
 pub mod stage_import;
 pub mod sweep_mail;
+pub mod take_over_index;
 pub mod take_over_keys;
 pub mod take_back;
 
@@ -79,6 +80,7 @@ pub use revoke_token::RevokeToken;
 pub use settle_letter::{Attempt, SettleLetter};
 pub use stage_import::{FinishPreview, OpenImport, SealedRow, StageRows};
 pub use sweep_mail::SweepMail;
+pub use take_over_index::TakeOverIndex;
 pub use take_over_keys::{FinishKeyWork, TakeOverKeys};
 pub use take_back::{TakeBack, TakenBack};
 

@@ -77,8 +77,9 @@ impl Place {
 
 /// Runs something that waits for the database alone.
 fn block<T: Send>(future: impl Future<Output = T> + Send) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    std::thread::scope(|scope| scope.spawn(|| runtime.block_on(future)).join().unwrap())
+    // On a thread of its own: a runtime may not wait inside another one.
+    let wait = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future);
+    std::thread::scope(|scope| scope.spawn(wait).join().unwrap())
 }
 
 fn with(environment: &Environment, name: &'static str, value: &str) -> Environment {
@@ -268,12 +269,12 @@ async fn a_root_key_with_aws_kms_opens_the_store_and_a_refusal_does_not() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plain_key_file_goes_on_and_is_migrated_with_a_command() {
     let place = Place::new();
-    place.serve(&Vec::new()).stop();
     // As a store was before there were root keys: all keys in the file, none in the database.
     let plain = kernel::seal::KeySet::generate(&crate::harness::SeededEntropy::new(3));
     let file = place.data.join("keys/keyring.toml");
+    fs::create_dir_all(place.data.join("keys")).unwrap();
     fs::write(&file, plain.to_toml().as_str()).unwrap();
-    sqlx::query("DELETE FROM key_set").execute(&mut place.database().await).await.unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     let process = place.serve(&Vec::new());
     works(&process, "anna").await;
     process.stop();

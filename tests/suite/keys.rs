@@ -19,6 +19,7 @@ use crate::harness::{Backend, Line, SeededEntropy, TestGateway, TestRoot};
 
 on_both!(
     sec_03_the_key_encryption_key_is_rotated_while_everybody_reads,
+    sec_04_the_index_moves_to_a_new_key_while_persons_are_found,
     a_rotation_that_was_cut_off_is_finished_by_another_gateway,
     every_gateway_takes_a_new_signing_key_at_its_time_and_what_was_signed_holds,
     pse_04_new_pseudonyms_come_without_losing_the_old_ones,
@@ -127,7 +128,7 @@ async fn sec_03_the_key_encryption_key_is_rotated_while_everybody_reads(backend:
     };
     let writing = async {
         for number in 0..20 {
-            two.person(&format!("person-{}", number * 5)).gives(&["recommendations"]).await;
+            two.person(&format!("person-{}", number * 5)).gives(&["share_third_party"]).await;
             two.person(&format!("late-{number}")).gives(&["profiling_segmentation"]).await;
         }
     };
@@ -151,6 +152,68 @@ async fn sec_03_the_key_encryption_key_is_rotated_while_everybody_reads(backend:
     }
     assert!(told.iter().any(|event| matches!(event, LedgerEvent::KeyRotated { key_use: KeyUse::Data, id: 2, .. })));
     one.expect_sound_ledger().await;
+}
+
+async fn sec_04_the_index_moves_to_a_new_key_while_persons_are_found(backend: Backend) {
+    const PERSONS: usize = 60;
+    let one = TestGateway::start_rooted(backend).await;
+    let two = one.twin().await;
+    let (officer, shop) = (one.officer().await, one.shop().await);
+    one.crowd(PERSONS, &["email_marketing"]).await;
+    officer.erases(&one.person("person-0")).await;
+    let index = async || -> BTreeSet<Vec<u8>> {
+        one.database().bytes("SELECT fingerprint FROM subject_identifier").await.into_iter().collect()
+    };
+    let persons = async || one.database().number("SELECT count(*) FROM subject").await;
+    let before = index().await;
+    assert_eq!(rotate(&one, &[&two], KeyUse::Fingerprint).await, 2);
+    // Whoever comes while gateways may still differ is found under both keys.
+    one.person("early").gives(&["email_marketing"]).await;
+    assert_eq!(index().await.len(), before.len() + 2);
+    two.person("early").gives(&["share_third_party"]).await;
+    let waiting = one.gateway().tend_keys_once(&job(), HOLDER).await.unwrap();
+    assert!(matches!(waiting, KeyProgress::Waiting(_)), "{waiting:?}");
+    one.clock().advance_ms(KNOWN_AFTER_MS);
+    for gateway in [&one, &two] {
+        gateway.gateway().refresh_keys(&job()).await.unwrap();
+    }
+    one.person("later").gives(&["email_marketing"]).await;
+    assert_eq!(index().await.len(), before.len() + 3);
+    let mailer = two.mailer().await;
+    let is_done = AtomicBool::new(false);
+    let working = async {
+        let done = finish(&one).await;
+        is_done.store(true, Ordering::SeqCst);
+        done
+    };
+    let finding = async {
+        let mut number = 1;
+        while !is_done.load(Ordering::SeqCst) || number < 30 {
+            let person = two.person(&format!("person-{}", 1 + number % (PERSONS - 1)));
+            assert!(mailer.may_know(&person).await, "{number}");
+            person.gives(&["share_third_party"]).await;
+            number += 1;
+        }
+    };
+    let (done, ()) = futures_util::join!(working, finding);
+    assert_eq!(done, PERSONS as u64, "everybody but the two whom the new key had");
+    assert_eq!(persons().await, PERSONS as i64 + 1, "somebody became two");
+    let after = index().await;
+    assert!(after.is_disjoint(&before) && after.len() == PERSONS + 1);
+    one.gateway().retire_key(&operator(), KeyUse::Fingerprint, 1).await.unwrap();
+    two.gateway().refresh_keys(&job()).await.unwrap();
+    for name in ["person-1", "early", "later"] {
+        assert!(mailer.may_know(&two.person(name)).await, "{name}");
+        two.person(name).gives(&["share_third_party"]).await;
+    }
+    assert_eq!(persons().await, PERSONS as i64 + 1);
+    // Who was erased before or after stays out.
+    officer.erases(&one.person("person-1")).await;
+    let gone = ["person-0", "person-1"].map(|name| one.person(name));
+    let lines: Vec<_> = gone.iter().map(|person| Line::of(person, json!({ "city": "q7canary-city" }))).collect();
+    let answer = shop.tries(&lines).await.text().to_owned();
+    assert_eq!(answer.matches("\"problem\":{\"code\":\"suppressed\"").count(), 2, "{answer}");
+    assert_eq!(persons().await, PERSONS as i64);
 }
 
 async fn a_rotation_that_was_cut_off_is_finished_by_another_gateway(backend: Backend) {
@@ -277,7 +340,7 @@ async fn era_17_who_was_erased_stays_suppressed_when_the_suppression_key_changes
     let lines: Vec<_> =
         [&anna, &ben].map(|person| Line::of(person, json!({ "city": "q7canary-city" }))).into_iter().collect();
     let answer = shop.tries(&lines).await.text().to_owned();
-    assert_eq!(answer.matches("suppressed").count(), 2, "a source brings somebody back: {answer}");
+    assert_eq!(answer.matches("\"problem\":{\"code\":\"suppressed\"").count(), 2, "a source brings somebody back: {answer}");
     assert_eq!(one.database().number("SELECT count(*) FROM subject").await, 0);
 }
 
@@ -333,7 +396,7 @@ async fn a_gateway_that_cannot_open_the_newest_keys_is_not_ready(backend: Backen
     one.gateway().rotate_key(&operator(), KeyUse::Data, 0).await.unwrap();
     two.root().goes_out(true);
     two.gateway().refresh_keys(&job()).await.unwrap_err();
-    two.get("/health/ready").await.expect(503);
+    assert_eq!(two.request("GET", "/health/ready").send().await.unwrap().status(), 503);
     assert_eq!(two.metric("consentry_keys_behind").await, 1);
     two.root().goes_out(false);
     two.gateway().refresh_keys(&job()).await.unwrap();

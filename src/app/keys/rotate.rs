@@ -36,7 +36,7 @@ pub enum KeyChangeError {
     #[error("the rotation to key {0} is not finished yet: see `consentry keys status`")]
     Unfinished(u32),
     /// Something is wrapped by the key.
-    #[error("key {id} still wraps {wrapped} data keys: wait until the rotation is finished")]
+    #[error("{wrapped} are still under key {id}: wait until the rotation is finished")]
     InUse {
         /// The key.
         id: u32,
@@ -125,7 +125,7 @@ impl Gateway {
         key_use: KeyUse,
         after_ms: i64,
     ) -> Result<Rotation, KeyChangeError> {
-        if matches!(key_use, KeyUse::Capability | KeyUse::Fingerprint) {
+        if key_use == KeyUse::Capability {
             return Err(KeyChangeError::Fixed(key_use.as_str()));
         }
         let works = self.inner.store.key_works().await?;
@@ -157,12 +157,12 @@ impl Gateway {
         key_use: KeyUse,
         id: u32,
     ) -> Result<(), KeyChangeError> {
-        if matches!(key_use, KeyUse::Capability | KeyUse::Fingerprint | KeyUse::Suppression | KeyUse::Token) {
+        if matches!(key_use, KeyUse::Capability | KeyUse::Suppression | KeyUse::Token) {
             return Err(KeyChangeError::Fixed(key_use.as_str()));
         }
-        if key_use == KeyUse::Data {
+        if matches!(key_use, KeyUse::Data | KeyUse::Fingerprint) {
             let works = self.inner.store.key_works().await?;
-            if let Some(work) = works.iter().find(|work| work.finished_at.is_none()) {
+            if let Some(work) = works.iter().find(|work| work.key_use == key_use && work.finished_at.is_none()) {
                 return Err(KeyChangeError::Unfinished(work.key_id));
             }
         }

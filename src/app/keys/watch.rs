@@ -4,7 +4,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use kernel::authz::{Actor, Authorized, RunJobs};
-use kernel::seal::KeySet;
+use kernel::seal::{KeySet, KeyUse};
 use tokio_util::sync::CancellationToken;
 
 use super::open::open_set;
@@ -66,13 +66,20 @@ impl Gateway {
             return Ok(KeyProgress::Idle);
         };
         self.keys_left(work.total.saturating_sub(work.done).max(1));
-        if self.inner.keyring.wraps_by() != work.key_id {
+        let is_in_use = match work.key_use {
+            KeyUse::Fingerprint => self.inner.keyring.indexes_by(work.key_id),
+            _ => self.inner.keyring.wraps_by() == work.key_id,
+        };
+        if !is_in_use {
             return Ok(KeyProgress::Waiting(work));
         }
         if !self.inner.store.try_acquire(LEASE, holder, self.now(), LEASE_MS).await? {
             return Ok(KeyProgress::Elsewhere(work));
         }
-        self.take_over_once(work).await
+        match work.key_use {
+            KeyUse::Fingerprint => self.take_over_index_once(work).await,
+            _ => self.take_over_once(work).await,
+        }
     }
 
     /// Takes the store's newest key set into use, if it is not yet, and the keys whose time has come.

@@ -1,9 +1,8 @@
 //! The work of a rotation: everything that an older key-encryption key wraps is wrapped by the new one, in batches.
 //! Each batch and how far it came are committed together, so whoever goes on begins where the last one ended.
 
-use kernel::seal::KeyUse;
 use store::StoreError;
-use store::change::{FinishKeyWork, TakeOverKeys};
+use store::change::{FinishKeyWork, TakeOverIndex, TakeOverKeys};
 use store::query::KeyWork;
 
 use crate::error::AppError;
@@ -60,11 +59,43 @@ impl Gateway {
             let (done, _) = store.perform(&change).await?;
             return Ok(KeyProgress::Working(KeyWork { reached, done: work.done + done, ..work }));
         }
-        let at = self.now();
-        store.perform(&FinishKeyWork { key_use: KeyUse::Data, key_id: work.key_id, at }).await?;
-        tracing::info!(key = work.key_id, taken_over = work.done, "nothing is wrapped by an older key any more");
+        self.end_work(work).await
+    }
+
+    async fn end_work(&self, work: KeyWork) -> Result<KeyProgress, AppError> {
+        let (at, key_use) = (self.now(), work.key_use);
+        self.inner.store.perform(&FinishKeyWork { key_use, key_id: work.key_id, at }).await?;
+        tracing::info!(key = work.key_id, taken_over = work.done, "nothing is under an older key any more");
         self.keys_left(0);
         Ok(KeyProgress::Finished(KeyWork { finished_at: Some(at), ..work }))
+    }
+
+    /// Moves one batch of fingerprints to the layer of the new key, or ends the work. Rows of imports first: an erasure
+    /// knows the later layers of what it finds, not the earlier ones.
+    pub(super) async fn take_over_index_once(&self, work: KeyWork) -> Result<KeyProgress, AppError> {
+        let store = &self.inner.store;
+        let change = |subjects, reached| TakeOverIndex {
+            keyring: std::sync::Arc::clone(&self.inner.keyring),
+            key_id: work.key_id,
+            subjects,
+            reached,
+        };
+        if store.has_older_import_rows(work.key_id).await? {
+            store.perform(&change(Vec::new(), work.reached)).await?;
+            return Ok(KeyProgress::Working(work));
+        }
+        let rows = store.wrapped_keys(work.reached, BATCH).await?;
+        if let Some(last) = rows.last() {
+            let reached = last.ordinal;
+            let (done, _) = store.perform(&change(rows.iter().map(|row| row.subject).collect(), reached)).await?;
+            return Ok(KeyProgress::Working(KeyWork { reached, done: work.done + done, ..work }));
+        }
+        if store.has_older_fingerprints(work.key_id).await? {
+            // Somebody's unit that began before was committed behind the place that was reached.
+            store.perform(&change(Vec::new(), 0)).await?;
+            return Ok(KeyProgress::Working(KeyWork { reached: 0, ..work }));
+        }
+        self.end_work(work).await
     }
 
     /// How many keys each key-encryption key wraps.

@@ -177,7 +177,7 @@ impl Gateway {
             LookupKeys::Identifiers(identifiers) => {
                 let prints: Vec<_> =
                     identifiers.iter().map(|identifier| self.inner.keyring.fingerprint(identifier)).collect();
-                for (print, row) in self.inner.store.rows_by_fingerprints(&prints).await? {
+                for (print, row) in self.inner.store.rows_by_fingerprints(&self.inner.keyring, &prints).await? {
                     if let Some(at) = prints.iter().position(|known| *known == print) {
                         let first = subjects.entry(row.id).or_insert(position(at));
                         *first = (*first).min(position(at));

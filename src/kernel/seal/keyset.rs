@@ -116,14 +116,15 @@ impl KeyUse {
         }
     }
 
-    /// Whether what its keys signed is checked for longer than they sign: they are kept when they are retired.
+    /// Whether its older keys are still needed when they are retired: to check what they signed, or because a newer
+    /// fingerprint is made of the older one.
     #[must_use]
     pub const fn is_kept(self) -> bool {
-        matches!(self, Self::Ledger | Self::Receipt)
+        matches!(self, Self::Ledger | Self::Receipt | Self::Fingerprint)
     }
 
     const fn may_end(self) -> bool {
-        matches!(self, Self::Token | Self::Ledger | Self::Receipt)
+        matches!(self, Self::Token | Self::Ledger | Self::Receipt | Self::Fingerprint)
     }
 }
 
@@ -399,9 +400,11 @@ impl KeySet {
     /// Writes the key file.
     #[must_use]
     pub fn to_toml(&self) -> Zeroizing<String> {
-        let mut text = Zeroizing::new(String::from(
+        // Room for all of it: a text that grows leaves what it was behind.
+        let mut text = Zeroizing::new(String::with_capacity(256 + self.keys.len() * 256));
+        text.push_str(
             "# The working keys of a store. Whoever has them and the database can read everything; without them nobody can.\n",
-        ));
+        );
         for key in &self.keys {
             let secret = Zeroizing::new(STANDARD.encode(key.secret.as_slice()));
             for part in ["\n[[key]]\nuse = \"", key.key_use.as_str(), "\"\nid = ", &key.id.to_string(), "\nsecret = \""] {

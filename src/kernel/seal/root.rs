@@ -87,19 +87,23 @@ impl RootSet {
     /// Writes the key file, with the working keys if they still lie in it.
     #[must_use]
     pub fn to_toml(&self, plain: Option<&KeySet>) -> Zeroizing<String> {
-        let mut text = Zeroizing::new(String::from(
+        let plain = plain.map(KeySet::to_toml);
+        // Room for all of it: a text that grows leaves what it was behind.
+        let room = 512 + self.roots.len() * 128 + plain.as_ref().map_or(0, |plain| plain.len());
+        let mut text = Zeroizing::new(String::with_capacity(room));
+        text.push_str(
             "# The root key of a Consentry store, newest first. Without it nobody can read the store; with it and the\n\
              # database anybody can. Keep a copy apart from the database's backups.\n",
-        ));
+        );
         for (id, secret) in &self.roots {
             let secret = Zeroizing::new(STANDARD.encode(secret.as_slice()));
             for part in ["\n[[root]]\nid = ", &id.to_string(), "\nsecret = \"", &secret, "\"\n"] {
                 text.push_str(part);
             }
         }
-        if let Some(keys) = plain {
+        if let Some(plain) = plain {
             text.push('\n');
-            text.push_str(&keys.to_toml());
+            text.push_str(&plain);
         }
         text
     }

@@ -396,7 +396,8 @@ impl CaptureConsents {
         marks: &[SuppressionFingerprint],
     ) -> Result<bool, StoreError> {
         let fingerprints =
-            who.iter().flat_map(|who| &who.fingerprints).map(|(_, print)| print.as_bytes().to_vec());
+            who.iter().flat_map(|who| &who.fingerprints).flat_map(|(_, print)| self.keyring.index_of(print));
+        let fingerprints = fingerprints.map(|print| print.as_bytes().to_vec());
         let marks = marks.iter().map(|mark| mark.as_bytes().to_vec());
         let found = sql("SELECT EXISTS (SELECT FROM subject_identifier WHERE fingerprint = ANY($1::bytea[])) \
              OR EXISTS (SELECT FROM suppression WHERE fingerprint = ANY($2::bytea[]))")

@@ -74,6 +74,17 @@ impl Change for KeepKeySet {
                 return Ok(Kept::InUse(wrapped));
             }
         }
+        if let KeyAct::Retired { key_use: KeyUse::Fingerprint, id } = self.act {
+            let indexed = sql("SELECT (SELECT count(*) FROM subject_identifier WHERE key_id <= $1) \
+                 + (SELECT count(*) FROM import_row WHERE key_id <= $1)")
+            .with(i64::from(id))
+            .only_row(conn.raw())
+            .await?
+            .unsigned(0)?;
+            if indexed > 0 {
+                return Ok(Kept::InUse(indexed));
+            }
+        }
         let first = sql("INSERT INTO key_set (id, version, provider, root, wrapped_key, sealed, changed_at) \
              VALUES (1, $1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO NOTHING");
         let next = sql("UPDATE key_set SET version = $1, provider = $2, root = $3, wrapped_key = $4, sealed = $5, \
@@ -90,10 +101,14 @@ impl Change for KeepKeySet {
         if kept == 0 {
             return Ok(Kept::Overtaken);
         }
-        if let KeyAct::Rotated { key_use: key_use @ KeyUse::Data, id, from } = self.act {
-            sql("INSERT INTO key_work (key_use, key_id, reached, total, done, started_at) \
-                 VALUES ($1, $2, 0, (SELECT count(*) FROM subject), 0, $3)")
-            .with(key_use.as_str())
+        if let KeyAct::Rotated { key_use: key_use @ (KeyUse::Data | KeyUse::Fingerprint), id, from } = self.act {
+            let begin = match key_use {
+                KeyUse::Data => sql("INSERT INTO key_work (key_use, key_id, reached, total, done, started_at) \
+                     VALUES ($1, $2, 0, (SELECT count(*) FROM subject), 0, $3)"),
+                _ => sql("INSERT INTO key_work (key_use, key_id, reached, total, done, started_at) \
+                     VALUES ($1, $2, 0, (SELECT count(*) FROM subject_identifier), 0, $3)"),
+            };
+            begin.with(key_use.as_str())
             .with(i64::from(id))
             .with(from.as_millis())
             .execute(conn.raw())

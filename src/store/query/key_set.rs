@@ -164,4 +164,23 @@ impl Store {
         .await?;
         rows.iter().map(|row| Ok((u32::from_be_bytes(row.bytes(0)?), unsigned(row.get(1)?)?))).collect()
     }
+
+    /// Whether a row of an import has fingerprints of an older layer than a key's.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn has_older_import_rows(&self, key_id: u32) -> Result<bool, StoreError> {
+        let row = sql("SELECT 1 FROM import_row WHERE key_id < $1 LIMIT 1").with(i64::from(key_id)).row(self.db());
+        Ok(row.await?.is_some())
+    }
+
+    /// Whether a person has a fingerprint of an older layer than a key's.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn has_older_fingerprints(&self, key_id: u32) -> Result<bool, StoreError> {
+        let row =
+            sql("SELECT 1 FROM subject_identifier WHERE key_id < $1 LIMIT 1").with(i64::from(key_id)).row(self.db());
+        Ok(row.await?.is_some())
+    }
 }
