@@ -141,7 +141,6 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
-
 /// `[policies]`
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]

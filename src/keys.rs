@@ -89,7 +89,9 @@ pub fn root_of(settings: &KeySettings) -> Result<Arc<dyn RootKey>, RootKeyError>
         #[cfg(not(all(feature = "kms-pkcs11", feature = "kms-aws")))]
         provider => {
             let provider = provider.as_str();
-            return Err(RootKeyError::Unusable(format!("this program was built without keys.provider = `{provider}`")));
+            return Err(RootKeyError::Unusable(format!(
+                "this program was built without keys.provider = `{provider}`"
+            )));
         }
     })
 }

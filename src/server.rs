@@ -188,8 +188,8 @@ async fn open_with(settings: &Settings, public_url: &str, bring_up_to_date: bool
         is_behind_proxy: settings.server.tls_terminated,
         ..GatewaySettings::default()
     };
-    Gateway::open(gateway, root, sources, Arc::new(SystemClock), Arc::new(SystemEntropy)).await.map_err(
-        |error| match error {
+    Gateway::open(gateway, root, sources, Arc::new(SystemClock), Arc::new(SystemEntropy)).await.map_err(|error| {
+        match error {
             OpenGatewayError::Policy(faults) => ServeError::Policy {
                 place: match place.display().to_string() {
                     shipped if shipped.is_empty() => "the program".to_owned(),
@@ -198,8 +198,8 @@ async fn open_with(settings: &Settings, public_url: &str, bring_up_to_date: bool
                 faults: faults.iter().map(|fault| place.join(fault.to_string()).display().to_string()).collect(),
             },
             error => from_database(settings, error),
-        },
-    )
+        }
+    })
 }
 
 /// Says which database it was that could not be used.

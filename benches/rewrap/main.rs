@@ -82,7 +82,8 @@ async fn main() -> anyhow::Result<()> {
     let settings = GatewaySettings { database_url: url.to_owned(), ..GatewaySettings::default() };
     let root: Arc<dyn RootKey> = Arc::new(Root(Mutex::new(RootSet::generate(&SystemEntropy))));
     let policy = consentry::assets::shipped_policy();
-    let gateway = Gateway::open(settings, Arc::clone(&root), policy, clock.clone(), Arc::new(SystemEntropy)).await?;
+    let gateway =
+        Gateway::open(settings, Arc::clone(&root), policy, clock.clone(), Arc::new(SystemEntropy)).await?;
 
     fill(url, &*root, persons).await?;
     settle(url).await?;

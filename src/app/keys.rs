@@ -15,7 +15,7 @@ pub use work::KeyProgress;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use kernel::authn::TokenRing;
 use kernel::ledger::note::{NoteSigner, NoteVerifier};
@@ -127,6 +127,8 @@ pub(crate) struct KeysInUse {
     pub(crate) set: std::sync::Mutex<Option<HeldSet>>,
     /// Whether the store has a newer set that could not be opened.
     behind: AtomicBool,
+    /// The version of a set that the HSM did not let us open: a wrong PIN is not tried until the HSM locks itself.
+    denied: AtomicU64,
 }
 
 /// A set with what tells when to look at it again.
@@ -150,7 +152,8 @@ impl HeldSet {
 
 impl KeysInUse {
     pub(crate) fn new(root: Option<Arc<dyn RootKey>>, set: Option<HeldSet>) -> Self {
-        Self { root, set: std::sync::Mutex::new(set), behind: AtomicBool::new(false) }
+        let (behind, denied) = (AtomicBool::new(false), AtomicU64::new(0));
+        Self { root, set: std::sync::Mutex::new(set), behind, denied }
     }
 
     pub(crate) fn held(&self) -> std::sync::MutexGuard<'_, Option<HeldSet>> {
@@ -161,6 +164,18 @@ impl KeysInUse {
     /// Whether the store has a newer set that could not be opened: what others write with it is not readable here.
     pub(crate) fn is_behind(&self) -> bool {
         self.behind.load(Ordering::Acquire)
+    }
+
+    /// Whether this version was denied to us by an HSM: then only a restart asks it again.
+    pub(crate) fn was_denied(&self, version: u64) -> bool {
+        self.denied.load(Ordering::Acquire) == version
+    }
+
+    pub(crate) fn note_denied(&self, version: u64, error: &RootKeyError) {
+        let is_hsm = self.root.as_ref().is_some_and(|root| root.provider() == RootProvider::Pkcs11);
+        if is_hsm && matches!(error, RootKeyError::Denied(_)) {
+            self.denied.store(version, Ordering::Release);
+        }
     }
 
     pub(crate) fn set_behind(&self, behind: bool) {

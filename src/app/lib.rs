@@ -49,7 +49,8 @@ pub use figures::Figures;
 pub use gateway::{Gateway, GatewaySettings, OpenGatewayError, migrate, pending_migrations};
 pub use import::{Art14View, ImportLine, ImportParameters, ImportView, Importing};
 pub use keys::{
-    KNOWN_AFTER_MS, KeyChangeError, KeyOverview, KeyProgress, KeySource, RootKey, RootKeyError, Rooted, Rotation, Wrapped,
+    KNOWN_AFTER_MS, KeyChangeError, KeyOverview, KeyProgress, KeySource, RootKey, RootKeyError, Rooted, Rotation,
+    Wrapped,
 };
 pub use ledger::{LedgerPage, LedgerReport, Witness, WitnessAnswer, Witnessed, verify_database};
 pub use mail::{MailState, Outgoing, Post, PostError, Posted};

@@ -226,7 +226,11 @@ impl Gateway {
                 let key = Identifier::parse(kind, &key).map_err(|error| {
                     AppError::invalid(Fault::saying(pointer, Code::InvalidIdentifier, error.to_string()))
                 })?;
-                return Ok(self.inner.store.find_by_fingerprint(&self.inner.keyring, &self.inner.keyring.fingerprint(&key)).await?);
+                return Ok(self
+                    .inner
+                    .store
+                    .find_by_fingerprint(&self.inner.keyring, &self.inner.keyring.fingerprint(&key))
+                    .await?);
             }
             RightsSubject::Identified { email, customer_id } => (email, customer_id),
         };

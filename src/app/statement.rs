@@ -276,7 +276,8 @@ impl Gateway {
             }
         }
         let Some(subject) = found else {
-            let marks: Vec<_> = prints.iter().flat_map(|print| self.inner.keyring.suppressions_of(print)).collect();
+            let marks: Vec<_> =
+                prints.iter().flat_map(|print| self.inner.keyring.suppressions_of(print)).collect();
             // Whoever was erased comes back by an own act, not by a source's report.
             let suppressed = !self.inner.store.suppressions(&marks).await?.is_empty();
             return if suppressed { Err(AppError::Conflict(Code::Suppressed)) } else { Ok(()) };

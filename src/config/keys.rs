@@ -62,9 +62,10 @@ impl KeySettings {
             RootProvider::Env if self.variable.is_empty() => {
                 fault("keys.variable", "names the environment variable with the root key")
             }
-            RootProvider::Pkcs11 if self.pkcs11.module.as_os_str().is_empty() => {
-                fault("keys.pkcs11.module", "is the library of the HSM, for example /usr/lib/softhsm/libsofthsm2.so")
-            }
+            RootProvider::Pkcs11 if self.pkcs11.module.as_os_str().is_empty() => fault(
+                "keys.pkcs11.module",
+                "is the library of the HSM, for example /usr/lib/softhsm/libsofthsm2.so",
+            ),
             RootProvider::Pkcs11 if self.pkcs11.token.is_empty() => {
                 fault("keys.pkcs11.token", "is the label of the HSM's token")
             }

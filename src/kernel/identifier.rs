@@ -240,7 +240,10 @@ impl Keyring {
 
     /// The suppression fingerprints under which an erasure may have left its mark: one for each layer and key that there
     /// was, for of whom was erased nothing is left that could be marked anew.
-    pub fn suppressions_of(&self, fingerprint: &Fingerprint) -> impl Iterator<Item = SuppressionFingerprint> + use<> {
+    pub fn suppressions_of(
+        &self,
+        fingerprint: &Fingerprint,
+    ) -> impl Iterator<Item = SuppressionFingerprint> + use<> {
         let keys = self.suppression_keys();
         self.layers(fingerprint).flat_map(move |(_, print)| {
             let of = |key: &Zeroizing<[u8; 32]>| keyed_digest(key, &[print.as_bytes()]);

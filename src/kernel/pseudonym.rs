@@ -94,8 +94,12 @@ impl Keyring {
     ) -> impl Iterator<Item = Pseudonymiser> + use<> {
         let (recipient, purpose) = (recipient.clone(), purpose.clone());
         self.pseudonym_keys().into_iter().map(move |key| {
-            let parts: [&[u8]; 4] =
-                [b"pseudonym v1", recipient.as_str().as_bytes(), purpose.as_str().as_bytes(), &epoch.to_be_bytes()];
+            let parts: [&[u8]; 4] = [
+                b"pseudonym v1",
+                recipient.as_str().as_bytes(),
+                purpose.as_str().as_bytes(),
+                &epoch.to_be_bytes(),
+            ];
             Pseudonymiser::with_key(epoch, &derive(&key, &parts))
         })
     }

@@ -73,7 +73,9 @@ impl AwsKmsRoot {
                 "" => "AWS KMS does not answer, or there are no credentials for it".to_owned(),
                 url => format!("AWS KMS at {url} does not answer, or there are no credentials for it"),
             }),
-            "NotFoundException" => RootKeyError::Missing(format!("AWS KMS has no key {key} (keys.aws_kms.key_id)")),
+            "NotFoundException" => {
+                RootKeyError::Missing(format!("AWS KMS has no key {key} (keys.aws_kms.key_id)"))
+            }
             "InvalidCiphertextException" | "IncorrectKeyException" => RootKeyError::Wrong(format!(
                 "the keys of this store were not sealed by the AWS KMS key {key}: set keys.aws_kms.key_id to the right one"
             )),

@@ -27,7 +27,9 @@ impl FileRoot {
         let (roots, _) = read(&self.path)?;
         let (root, bytes) = roots.wrap(key).map_err(|_| {
             let path = self.path.display();
-            RootKeyError::Unusable(format!("the key file {path} has no root key yet: run `consentry keys migrate`"))
+            RootKeyError::Unusable(format!(
+                "the key file {path} has no root key yet: run `consentry keys migrate`"
+            ))
         })?;
         Ok(Wrapped { root, bytes })
     }

@@ -155,8 +155,9 @@ impl Pkcs11Root {
     fn seal(&self, session: &Session, key: &[u8; 32]) -> Result<Wrapped, RootKeyError> {
         let keys = self.keys(session)?;
         let (id, handle) = keys.first().ok_or_else(|| self.missing(&format!("`{}`", self.label)))?;
-        let mut nonce =
-            session.generate_random_vec(NONCE as u32).map_err(|error| self.failed("gives no random bytes", &error))?;
+        let mut nonce = session
+            .generate_random_vec(NONCE as u32)
+            .map_err(|error| self.failed("gives no random bytes", &error))?;
         let before = nonce.clone();
         let params = GcmParams::new(&mut nonce, CONTEXT, TAG_BITS.into());
         let params = params.map_err(|error| self.failed("takes no parameters", &error))?;
@@ -171,7 +172,9 @@ impl Pkcs11Root {
         let (_, handle) = named.ok_or_else(|| self.missing(&wrapped.root))?;
         let wrong = || {
             let root = &wrapped.root;
-            RootKeyError::Wrong(format!("the AES key {root} of the HSM is not the root key of this store, only called like it"))
+            RootKeyError::Wrong(format!(
+                "the AES key {root} of the HSM is not the root key of this store, only called like it"
+            ))
         };
         let (nonce, sealed) = wrapped.bytes.split_at_checked(NONCE).ok_or_else(wrong)?;
         let mut nonce = nonce.to_vec();
@@ -183,9 +186,7 @@ impl Pkcs11Root {
                 plain.as_slice().try_into().map(Zeroizing::new).map_err(|_| wrong())
             }
             Err(Error::Pkcs11(
-                RvError::EncryptedDataInvalid
-                | RvError::EncryptedDataLenRange
-                | RvError::GeneralError,
+                RvError::EncryptedDataInvalid | RvError::EncryptedDataLenRange | RvError::GeneralError,
                 _,
             )) => Err(wrong()),
             Err(error) => Err(self.failed("does not open", &error)),

@@ -19,7 +19,9 @@ impl TestGateway {
         let folder = tempfile::tempdir().unwrap();
         let environment = [("CONSENTRY__SERVER__LISTEN".to_owned(), "127.0.0.1:0".to_owned())].into();
         let mut settings = Settings::from_layers(None, environment).unwrap();
-        DataDir::open(folder.path(), Missing::Make, RootProvider::File, &SystemEntropy).unwrap().apply(&mut settings);
+        DataDir::open(folder.path(), Missing::Make, RootProvider::File, &SystemEntropy)
+            .unwrap()
+            .apply(&mut settings);
         let running = server::start(&settings).await.unwrap();
         let operator = Authorized::prove(Actor::Operator).unwrap();
         let mut tokens = Vec::new();

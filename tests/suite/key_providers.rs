@@ -151,7 +151,10 @@ async fn a_root_key_from_the_environment_is_replaced_by_a_newer_one_beside_it() 
     assert!(!place.data.join("keys/keyring.toml").exists());
     place.refuses(&of(SECOND), &["CONSENTRY_ROOT_KEY", "is not the root key of this store"]);
     place.refuses(&of("short"), &["does not hold 32 bytes in base64"]);
-    place.refuses(&vec![("CONSENTRY__KEYS__PROVIDER", "env".to_owned())], &["CONSENTRY_ROOT_KEY holds no root key"]);
+    place.refuses(
+        &vec![("CONSENTRY__KEYS__PROVIDER", "env".to_owned())],
+        &["CONSENTRY_ROOT_KEY holds no root key"],
+    );
     let (code, told) = place.runs(&["keys", "rotate", "root"], &of(&format!("{SECOND},{FIRST}")));
     assert_eq!(code, 0, "{told}");
     place.refuses(&of(FIRST), &["is not the root key of this store"]);

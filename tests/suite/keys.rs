@@ -9,8 +9,8 @@ use app::{
 };
 use consentry::assets::shipped_policy;
 use kernel::authz::{Actor, Authorized, ManageKeys, RunJobs};
-use kernel::ledger::{Checkpoint, LedgerEntry, LedgerEvent};
 use kernel::ledger::note::NoteVerifier;
+use kernel::ledger::{Checkpoint, LedgerEntry, LedgerEvent};
 use kernel::receipt::ReceiptVerifier;
 use kernel::seal::KeyUse;
 use serde_json::json;
@@ -150,7 +150,9 @@ async fn sec_03_the_key_encryption_key_is_rotated_while_everybody_reads(backend:
     ] {
         assert!(told.contains(&event), "{event:?}");
     }
-    assert!(told.iter().any(|event| matches!(event, LedgerEvent::KeyRotated { key_use: KeyUse::Data, id: 2, .. })));
+    assert!(
+        told.iter().any(|event| matches!(event, LedgerEvent::KeyRotated { key_use: KeyUse::Data, id: 2, .. }))
+    );
     one.expect_sound_ledger().await;
 }
 
@@ -222,7 +224,8 @@ async fn a_rotation_that_was_cut_off_is_finished_by_another_gateway(backend: Bac
     let shop = one.shop().await;
     let people: Vec<_> = (0..1_200).map(|number| one.person(&format!("person-{number}"))).collect();
     for people in people.chunks(400) {
-        let lines: Vec<_> = people.iter().map(|person| Line::of(person, json!({ "city": "q7canary-city" }))).collect();
+        let lines: Vec<_> =
+            people.iter().map(|person| Line::of(person, json!({ "city": "q7canary-city" }))).collect();
         shop.sends(&lines).await;
     }
     rotate(&one, &[&two], KeyUse::Data).await;
@@ -340,7 +343,11 @@ async fn era_17_who_was_erased_stays_suppressed_when_the_suppression_key_changes
     let lines: Vec<_> =
         [&anna, &ben].map(|person| Line::of(person, json!({ "city": "q7canary-city" }))).into_iter().collect();
     let answer = shop.tries(&lines).await.text().to_owned();
-    assert_eq!(answer.matches("\"problem\":{\"code\":\"suppressed\"").count(), 2, "a source brings somebody back: {answer}");
+    assert_eq!(
+        answer.matches("\"problem\":{\"code\":\"suppressed\"").count(),
+        2,
+        "a source brings somebody back: {answer}"
+    );
     assert_eq!(one.database().number("SELECT count(*) FROM subject").await, 0);
 }
 
@@ -360,7 +367,10 @@ async fn a_root_key_is_replaced_while_the_gateway_runs(backend: Backend) {
     // To another keeper.
     let other: Arc<dyn RootKey> = Arc::new(TestRoot::new(6));
     one.gateway().rotate_root(&operator(), Some(Arc::clone(&other))).await.unwrap();
-    assert!(matches!(open(&one, Arc::clone(one.root()) as _).await, Err(OpenGatewayError::Keys(RootKeyError::Wrong(_)))));
+    assert!(matches!(
+        open(&one, Arc::clone(one.root()) as _).await,
+        Err(OpenGatewayError::Keys(RootKeyError::Wrong(_)))
+    ));
     open(&one, other).await.unwrap();
     one.person("ben").gives(&["profiling_segmentation"]).await;
 }

@@ -6,7 +6,7 @@ use kernel::entropy::Entropy;
 use kernel::seal::{KeySet, Keyring};
 use kernel::time::Timestamp;
 use store::Store;
-use store::change::{KeepKeySet, KeyAct, Kept};
+use store::change::{KeepKeySet, Kept, KeyAct};
 use store::query::KeySetRow;
 use zeroize::Zeroizing;
 

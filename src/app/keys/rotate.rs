@@ -6,7 +6,7 @@ use kernel::authz::{Authorized, ManageKeys};
 use kernel::seal::{KeyError, KeyFacts, KeySet, KeyUse, RootProvider};
 use kernel::time::Timestamp;
 use store::StoreError;
-use store::change::{KeepKeySet, KeyAct, Kept};
+use store::change::{KeepKeySet, Kept, KeyAct};
 use store::query::{KeySetRow, KeyWork};
 use thiserror::Error;
 
@@ -211,12 +211,16 @@ impl Gateway {
     ///
     /// # Errors
     /// When they are sealed already, there is no plain file, or the store does not answer.
-    pub async fn migrate_keys(&self, _by: &Authorized<ManageKeys>) -> Result<(RootProvider, String), KeyChangeError> {
+    pub async fn migrate_keys(
+        &self,
+        _by: &Authorized<ManageKeys>,
+    ) -> Result<(RootProvider, String), KeyChangeError> {
         let root = self.inner.keys.root.clone().ok_or(KeyChangeError::Sealed)?;
         if self.inner.store.key_set_version().await? > 0 {
             return Err(KeyChangeError::Sealed);
         }
-        let keys = root.plain()?.ok_or(KeyChangeError::Sealed)?;
+        let mut keys = root.plain()?.ok_or(KeyChangeError::Sealed)?;
+        keys.settle_receipts();
         let set = seal_set(&*root, &keys, 1, self.now(), &*self.inner.entropy).await?;
         let named = (set.provider, set.root.clone());
         let act = KeyAct::Sealed { provider: set.provider, made: false };

@@ -15,6 +15,8 @@ use crate::gateway::Gateway;
 
 /// How often it looks.
 const EVERY: Duration = Duration::from_millis(500);
+/// How long it rests when that failed.
+const AFTER_FAILURE: Duration = Duration::from_secs(3);
 /// How long the work of a rotation is leased.
 const LEASE_MS: i64 = 5_000;
 const LEASE: &str = "keys";
@@ -29,11 +31,12 @@ impl Gateway {
         while !stop.is_cancelled() {
             match self.tend_keys_once(&by, holder).await {
                 Ok(KeyProgress::Working(_)) => tokio::task::yield_now().await,
-                outcome => {
-                    if let Err(error) = outcome {
-                        tracing::warn!(error = ?error, "the keys could not be looked after and will be again");
-                    }
+                Ok(_) => {
                     let _elapsed = tokio::time::timeout(EVERY, stop.cancelled()).await;
+                }
+                Err(error) => {
+                    tracing::warn!(error = ?error, "the keys could not be looked after and will be again");
+                    let _elapsed = tokio::time::timeout(AFTER_FAILURE, stop.cancelled()).await;
                 }
             }
         }
@@ -94,6 +97,9 @@ impl Gateway {
         if version == known {
             return if next.is_some_and(|next| next <= self.now()) { self.take_held() } else { Ok(()) };
         }
+        if keys.was_denied(version) {
+            return Err(AppError::Unavailable);
+        }
         let row = self.inner.store.key_set().await?;
         let row = row.ok_or_else(|| AppError::internal("the key set is gone"))?;
         match open_set(&**root, &row).await {
@@ -105,6 +111,7 @@ impl Gateway {
             }
             Err(error) => {
                 keys.set_behind(true);
+                keys.note_denied(version, &error);
                 tracing::error!(%error, version = row.version, "the newer key set does not open here");
                 Err(AppError::Unavailable)
             }
@@ -124,7 +131,8 @@ impl Gateway {
         let (inner, now) = (&self.inner, self.now());
         inner.keyring.exchange(&set, now).map_err(AppError::internal)?;
         *inner.keys.held() = Some(HeldSet::new(version, set, now));
-        let signers = Signers::new(&inner.keyring, &inner.settings.ledger_origin, now).map_err(AppError::internal)?;
+        let signers =
+            Signers::new(&inner.keyring, &inner.settings.ledger_origin, now).map_err(AppError::internal)?;
         *inner.signers.write().unwrap_or_else(PoisonError::into_inner) = std::sync::Arc::new(signers);
         Ok(())
     }

@@ -156,8 +156,11 @@ impl Walk<'_> {
         let before = self.frontier.clone();
         let fault = compare(start, &batch.secret, &batch.published, &entries);
         self.push(&batch.published, &entries).await?;
-        let signed =
-            Checkpoint::open(&batch.checkpoint.note, self.verifiers.first().map_or("", NoteVerifier::name), self.verifiers);
+        let signed = Checkpoint::open(
+            &batch.checkpoint.note,
+            self.verifiers.first().map_or("", NoteVerifier::name),
+            self.verifiers,
+        );
         let signed = signed.ok().filter(|signed| signed.size() == size);
         let root = self.frontier.root();
         let is_signed = signed.as_ref().is_some_and(|signed| *signed.root() == root);

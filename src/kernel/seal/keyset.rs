@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use zeroize::{Zeroize as _, Zeroizing};
 
+use super::derive;
 use crate::entropy::Entropy;
 use crate::time::Timestamp;
 
@@ -351,6 +352,16 @@ impl KeySet {
         id
     }
 
+    /// Adds the key of receipts that older sets derive from the key of the ledger, so that the ledger's can be rotated
+    /// without it.
+    pub fn settle_receipts(&mut self) {
+        let oldest = self.of(KeyUse::Ledger).min_by_key(|key| key.id).map(|key| key.secret.clone());
+        if let (None, Some(ledger)) = (self.last(KeyUse::Receipt), oldest) {
+            let secret = derive(&ledger, &[b"receipt key v1"]);
+            self.keys.push(NamedKey { key_use: KeyUse::Receipt, id: 1, secret, from: None, until: None });
+        }
+    }
+
     /// Takes a key out of use that is not the newest. One whose signatures are checked later stays for that, and signs
     /// no more; the others are gone.
     ///
@@ -407,7 +418,9 @@ impl KeySet {
         );
         for key in &self.keys {
             let secret = Zeroizing::new(STANDARD.encode(key.secret.as_slice()));
-            for part in ["\n[[key]]\nuse = \"", key.key_use.as_str(), "\"\nid = ", &key.id.to_string(), "\nsecret = \""] {
+            for part in
+                ["\n[[key]]\nuse = \"", key.key_use.as_str(), "\"\nid = ", &key.id.to_string(), "\nsecret = \""]
+            {
                 text.push_str(part);
             }
             text.push_str(&secret);

@@ -255,12 +255,16 @@ mod tests {
         before.exchange(&keys, at(100)).unwrap();
         let fresh = before.rewrap_key(who, old.as_bytes()).unwrap().unwrap();
         assert_eq!(crate::seal::Keyring::wrapped_by(fresh.as_bytes()), Some(2));
-        assert!(before.unwrap_key(who, fresh.as_bytes()).is_ok() && before.unwrap_key(who, old.as_bytes()).is_ok());
+        assert!(
+            before.unwrap_key(who, fresh.as_bytes()).is_ok() && before.unwrap_key(who, old.as_bytes()).is_ok()
+        );
         assert!(matches!(keys.retire(KeyUse::Data, 2, at(200)), Err(KeyError::Newest { .. })));
         assert!(matches!(keys.retire(KeyUse::Data, 7, at(200)), Err(KeyError::NoSuchKey { .. })));
         keys.retire(KeyUse::Data, 1, at(200)).unwrap();
         before.exchange(&keys, at(200)).unwrap();
-        assert!(before.unwrap_key(who, fresh.as_bytes()).is_ok() && before.unwrap_key(who, old.as_bytes()).is_err());
+        assert!(
+            before.unwrap_key(who, fresh.as_bytes()).is_ok() && before.unwrap_key(who, old.as_bytes()).is_err()
+        );
         assert!(keyring(1).unwrap_key(who, fresh.as_bytes()).is_err());
     }
 

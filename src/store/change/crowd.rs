@@ -211,15 +211,16 @@ impl<'c> Crowd<'c> {
             Backend::Sqlite => {
                 let mut added = 0;
                 for row in &rows {
-                    added += sql("INSERT INTO subject_identifier (fingerprint, kind, subject_id, added_at, key_id) \
+                    added +=
+                        sql("INSERT INTO subject_identifier (fingerprint, kind, subject_id, added_at, key_id) \
                          VALUES ($1, $2, $3, $4, $5)")
-                    .with_bytes(row.print.as_bytes())
-                    .with(row.kind.as_str())
-                    .with_bytes(row.subject.as_bytes())
-                    .with(self.at.as_millis())
-                    .with(i64::from(row.key_id))
-                    .execute(conn.raw())
-                    .await?;
+                        .with_bytes(row.print.as_bytes())
+                        .with(row.kind.as_str())
+                        .with_bytes(row.subject.as_bytes())
+                        .with(self.at.as_millis())
+                        .with(i64::from(row.key_id))
+                        .execute(conn.raw())
+                        .await?;
                 }
                 added
             }

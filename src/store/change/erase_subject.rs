@@ -86,10 +86,11 @@ impl Change for EraseSubject {
         };
         let ledger_ref = LedgerRef::from_bytes(row.bytes(0)?);
 
-        let identifiers = sql("DELETE FROM subject_identifier WHERE subject_id = $1 RETURNING fingerprint, key_id")
-            .with_bytes(id)
-            .rows(conn.raw())
-            .await?;
+        let identifiers =
+            sql("DELETE FROM subject_identifier WHERE subject_id = $1 RETURNING fingerprint, key_id")
+                .with_bytes(id)
+                .rows(conn.raw())
+                .await?;
         for row in &identifiers {
             let stored = IndexPrint::from_bytes(row.bytes(0)?);
             self.suppress(conn, self.keyring.suppression_of_index(&stored)).await?;

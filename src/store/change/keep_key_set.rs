@@ -87,7 +87,8 @@ impl Change for KeepKeySet {
         }
         let first = sql("INSERT INTO key_set (id, version, provider, root, wrapped_key, sealed, changed_at) \
              VALUES (1, $1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO NOTHING");
-        let next = sql("UPDATE key_set SET version = $1, provider = $2, root = $3, wrapped_key = $4, sealed = $5, \
+        let next =
+            sql("UPDATE key_set SET version = $1, provider = $2, root = $3, wrapped_key = $4, sealed = $5, \
              changed_at = $6 WHERE id = 1 AND version = $1 - 1");
         let kept = if set.version == 1 { first } else { next }
             .with(signed(set.version)?)
@@ -108,11 +109,7 @@ impl Change for KeepKeySet {
                 _ => sql("INSERT INTO key_work (key_use, key_id, reached, total, done, started_at) \
                      VALUES ($1, $2, 0, (SELECT count(*) FROM subject_identifier), 0, $3)"),
             };
-            begin.with(key_use.as_str())
-            .with(i64::from(id))
-            .with(from.as_millis())
-            .execute(conn.raw())
-            .await?;
+            begin.with(key_use.as_str()).with(i64::from(id)).with(from.as_millis()).execute(conn.raw()).await?;
         }
         Ok(Kept::Kept)
     }

@@ -38,7 +38,8 @@ impl Change for TakeOverIndex {
     const NAME: &'static str = "take_over_index";
 
     async fn apply(&self, conn: &Conn<'_>) -> Result<u64, StoreError> {
-        let done = if self.subjects.is_empty() { self.import_rows(conn).await? } else { self.persons(conn).await? };
+        let done =
+            if self.subjects.is_empty() { self.import_rows(conn).await? } else { self.persons(conn).await? };
         sql("UPDATE key_work SET reached = $3, done = done + $4 WHERE key_use = $1 AND key_id = $2")
             .with(KeyUse::Fingerprint.as_str())
             .with(i64::from(self.key_id))

@@ -71,10 +71,9 @@ impl Store {
     /// # Errors
     /// Those of the database, or when the row does not read.
     pub async fn key_set(&self) -> Result<Option<KeySetRow>, StoreError> {
-        let row =
-            sql("SELECT version, provider, root, wrapped_key, sealed, changed_at FROM key_set WHERE id = 1")
-                .row(self.db())
-                .await?;
+        let row = sql("SELECT version, provider, root, wrapped_key, sealed, changed_at FROM key_set WHERE id = 1")
+            .row(self.db())
+            .await?;
         let read = |row: Row| {
             Ok(KeySetRow {
                 version: row.unsigned(0)?,
@@ -125,11 +124,12 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn wrapped_keys(&self, after: u64, limit: u32) -> Result<Vec<WrappedRow>, StoreError> {
-        let rows = sql("SELECT id, ordinal, wrapped_key FROM subject WHERE ordinal > $1 ORDER BY ordinal LIMIT $2")
-            .with(crate::statement::signed(after)?)
-            .with(i64::from(limit))
-            .rows(self.db())
-            .await?;
+        let rows =
+            sql("SELECT id, ordinal, wrapped_key FROM subject WHERE ordinal > $1 ORDER BY ordinal LIMIT $2")
+                .with(crate::statement::signed(after)?)
+                .with(i64::from(limit))
+                .rows(self.db())
+                .await?;
         rows.iter()
             .map(|row| {
                 Ok(WrappedRow {
@@ -146,8 +146,7 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn wrapped_import_keys(&self) -> Result<Vec<(ImportId, Vec<u8>)>, StoreError> {
-        let rows =
-            sql("SELECT id, wrapped_key FROM import WHERE wrapped_key IS NOT NULL").rows(self.db()).await?;
+        let rows = sql("SELECT id, wrapped_key FROM import WHERE wrapped_key IS NOT NULL").rows(self.db()).await?;
         rows.iter().map(|row| Ok((ImportId::from_bytes(row.bytes(0)?), row.get(1)?))).collect()
     }
 
@@ -179,8 +178,9 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn has_older_fingerprints(&self, key_id: u32) -> Result<bool, StoreError> {
-        let row =
-            sql("SELECT 1 FROM subject_identifier WHERE key_id < $1 LIMIT 1").with(i64::from(key_id)).row(self.db());
+        let row = sql("SELECT 1 FROM subject_identifier WHERE key_id < $1 LIMIT 1")
+            .with(i64::from(key_id))
+            .row(self.db());
         Ok(row.await?.is_some())
     }
 }

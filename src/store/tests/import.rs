@@ -54,7 +54,10 @@ async fn previewed(db: &TestStore, persons: u64) -> ImportId {
         let line = number + 2;
         SealedRow { line, email, customer_id: None, sealed: key.seal_row(line, &row).unwrap() }
     });
-    db.store.perform(&StageRows { keyring: Arc::clone(&db.keyring), import, rows: rows.collect(), at: NOW }).await.unwrap();
+    db.store
+        .perform(&StageRows { keyring: Arc::clone(&db.keyring), import, rows: rows.collect(), at: NOW })
+        .await
+        .unwrap();
     let preview = Tally { created: persons, ..Tally::default() };
     let source = "shop".parse().unwrap();
     let finish = FinishPreview { import, source, rows: persons, preview, digest: [1; 32], at: NOW };

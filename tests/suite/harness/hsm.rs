@@ -20,10 +20,13 @@ impl Hsm {
     /// One with a token `consentry-test` and nothing in it.
     pub(crate) fn start() -> Self {
         let module = MODULES.into_iter().find(|module| std::path::Path::new(module).exists());
-        let Some(module) = module else { panic!("SoftHSM2 is missing: apt-get install softhsm2, or run scripts/test") };
+        let Some(module) = module else {
+            panic!("SoftHSM2 is missing: apt-get install softhsm2, or run scripts/test")
+        };
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("tokens")).unwrap();
-        let text = format!("directories.tokendir = {}\nlog.level = ERROR\n", folder.path().join("tokens").display());
+        let text =
+            format!("directories.tokendir = {}\nlog.level = ERROR\n", folder.path().join("tokens").display());
         std::fs::write(folder.path().join("softhsm2.conf"), text).unwrap();
         let hsm = Self { folder, module };
         hsm.make_token("consentry-test");
@@ -31,10 +34,22 @@ impl Hsm {
     }
 
     pub(crate) fn make_token(&self, label: &str) {
-        let arguments =
-            ["--init-token", "--free", "--label", label, "--pin", PIN, "--so-pin", "q7-so-pin", "--module", self.module];
-        let made = Command::new("softhsm2-util").args(arguments).env("SOFTHSM2_CONF", self.configuration()).output();
-        let made = made.unwrap_or_else(|error| panic!("softhsm2-util is missing ({error}): apt-get install softhsm2"));
+        let arguments = [
+            "--init-token",
+            "--free",
+            "--label",
+            label,
+            "--pin",
+            PIN,
+            "--so-pin",
+            "q7-so-pin",
+            "--module",
+            self.module,
+        ];
+        let made =
+            Command::new("softhsm2-util").args(arguments).env("SOFTHSM2_CONF", self.configuration()).output();
+        let made =
+            made.unwrap_or_else(|error| panic!("softhsm2-util is missing ({error}): apt-get install softhsm2"));
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     }
 

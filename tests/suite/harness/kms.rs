@@ -27,7 +27,9 @@ impl Kms {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .unwrap_or_else(|error| panic!("moto_server is missing ({error}): run scripts/test, or pip install 'moto[server]'"));
+            .unwrap_or_else(|error| {
+                panic!("moto_server is missing ({error}): run scripts/test, or pip install 'moto[server]'")
+            });
         let begun = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             assert!(process.try_wait().unwrap().is_none(), "moto_server ended: pip install 'moto[server]'");
@@ -93,7 +95,8 @@ pub(crate) fn refuses_with(code: &'static str) -> String {
             let mut asked = [0; 8_192];
             let _length = stream.read(&mut asked);
             let body = json!({ "__type": code, "message": "no" }).to_string();
-            let head = "HTTP/1.1 400 Bad Request\r\ncontent-type: application/x-amz-json-1.1\r\nconnection: close\r\n";
+            let head =
+                "HTTP/1.1 400 Bad Request\r\ncontent-type: application/x-amz-json-1.1\r\nconnection: close\r\n";
             let _gone = write!(stream, "{head}content-length: {}\r\n\r\n{body}", body.len());
         }
     });
