@@ -355,8 +355,11 @@ impl KeySet {
     /// Adds the key of receipts that older sets derive from the key of the ledger, so that the ledger's can be rotated
     /// without it.
     pub fn settle_receipts(&mut self) {
+        if self.last(KeyUse::Receipt).is_some() {
+            return;
+        }
         let oldest = self.of(KeyUse::Ledger).min_by_key(|key| key.id).map(|key| key.secret.clone());
-        if let (None, Some(ledger)) = (self.last(KeyUse::Receipt), oldest) {
+        if let Some(ledger) = oldest {
             let secret = derive(&ledger, &[b"receipt key v1"]);
             self.keys.push(NamedKey { key_use: KeyUse::Receipt, id: 1, secret, from: None, until: None });
         }
