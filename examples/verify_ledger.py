@@ -39,7 +39,7 @@ def checkpoint(note, vkey):  # signed-note, tlog-checkpoint
 def ledger(base, vkey, old):
     def get(path):
         return urllib.request.urlopen(f"{base.rstrip('/')}/ledger/{path}").read()
-    vkey = vkey or get("vkey").decode().strip()
+    vkey = vkey or get("vkey").decode().split()[0]
     size, top = checkpoint(get("checkpoint").decode(), vkey)
     leaves = []
     for number in range((size + 255) // 256):

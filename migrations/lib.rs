@@ -15,6 +15,7 @@ mod m20261122_000010_withdrawal_notices;
 mod m20261122_000011_acts;
 mod m20261122_000012_ledger_tiles;
 mod m20261123_000013_access;
+mod m20261123_000014_keys;
 mod m20261123_000018_staff_binding;
 
 pub use sea_orm_migration::prelude::MigratorTrait;
@@ -41,6 +42,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000011_acts::Migration),
             Box::new(m20261122_000012_ledger_tiles::Migration),
             Box::new(m20261123_000013_access::Migration),
+            Box::new(m20261123_000014_keys::Migration),
             Box::new(m20261123_000018_staff_binding::Migration),
         ]
     }

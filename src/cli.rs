@@ -61,7 +61,7 @@ enum Command {
     /// Invite, list and end the controller's own people
     #[command(subcommand)]
     Staff(staff::StaffCommand),
-    /// Make keys
+    /// Make, rotate and retire keys
     #[command(subcommand)]
     Keys(keys::KeysCommand),
     /// Read the signals that browsers and consent platforms send
@@ -88,6 +88,11 @@ pub(crate) struct StoreArgs {
 }
 
 impl StoreArgs {
+    /// The settings of the file and the environment, of a store that need not be there.
+    fn layers(&self) -> anyhow::Result<Settings> {
+        Ok(Settings::load(self.config.as_deref())?)
+    }
+
     /// The settings of these arguments, from all layers, checked. Nothing is made before the address is.
     fn settings(&self, missing: Missing, listen: Option<SocketAddr>) -> anyhow::Result<Settings> {
         let mut settings = Settings::load(self.config.as_deref())?;
@@ -96,7 +101,7 @@ impl StoreArgs {
         }
         settings.check_address()?;
         if let Some(data) = &self.data {
-            DataDir::open(data, missing, &SystemEntropy)?.apply(&mut settings);
+            DataDir::open(data, missing, settings.keys.provider, &SystemEntropy)?.apply(&mut settings);
         }
         settings.check()?;
         Ok(settings)
@@ -118,11 +123,15 @@ pub fn main() -> ExitCode {
     match run(CommandLine::parse().command) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
         Ok(Outcome::Failed) => ExitCode::from(1),
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::from(2)
-        }
+        Err(error) => fail(&format!("{error:#}")),
     }
+}
+
+/// Says why it could not be tried.
+#[must_use]
+pub fn fail(reason: &str) -> ExitCode {
+    eprintln!("error: {reason}");
+    ExitCode::from(2)
 }
 
 fn run(command: Command) -> anyhow::Result<Outcome> {
@@ -140,7 +149,7 @@ fn run(command: Command) -> anyhow::Result<Outcome> {
             Command::Evidence(command) => evidence::run(&command),
             Command::Client(command) => client::run(command).await,
             Command::Staff(command) => staff::run(command).await,
-            Command::Keys(command) => keys::run(&command),
+            Command::Keys(command) => keys::run(command).await,
             Command::Signal(command) => signal::run(&command),
             Command::Demo(args) => crate::demo::run(&args).await,
             Command::Openapi => openapi::run(),
@@ -188,7 +197,13 @@ mod tests {
             "consentry client renew --data d --id x",
             "consentry staff invite --data d --name anna --role officer",
             "consentry staff end --data d --name anna",
-            "consentry keys rotate-tokens --after-hours 1 f",
+            "consentry keys rotate data --data d",
+            "consentry keys rotate token --config c.toml --after-seconds 3600 --detach",
+            "consentry keys rotate root --config c.toml --to d.toml",
+            "consentry keys retire data 1 --data d",
+            "consentry keys status --data d",
+            "consentry keys migrate --data d",
+            "consentry keys new-hsm-key --config c.toml",
             "consentry demo --once --limit 100 --data d --listen 127.0.0.1:0",
             "consentry openapi",
         ] {

@@ -5,6 +5,7 @@
 //! the layer; nothing is ignored.
 
 mod data_dir;
+mod keys;
 mod limits;
 mod mail;
 mod networks;
@@ -13,6 +14,7 @@ mod outgoing;
 mod tls;
 
 pub use data_dir::{DataDir, DataDirError, Missing};
+pub use keys::{AwsKmsSettings, KeySettings, Pkcs11Settings};
 pub use limits::{ClientLimits, LimitSettings, QuotaSettings};
 pub use mail::{ConfirmationLimits, MailPassword, MailSettings, MailTls};
 pub use networks::{Networks, Texts};
@@ -178,14 +180,6 @@ impl fmt::Debug for DatabaseUrl {
             _ => f.write_str("[redacted]"),
         }
     }
-}
-
-/// `[keys]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct KeySettings {
-    /// The key file; empty: none set.
-    pub file: PathBuf,
 }
 
 /// `[policies]`
@@ -390,11 +384,7 @@ impl Settings {
             let reason = "an address begins with `sqlite:` or `postgres://`".to_owned();
             return Err(ConfigError::Value { key: "database.url", reason });
         }
-        if self.keys.file.as_os_str().is_empty() {
-            let reason = "no key file is set; `consentry keys new FILE` makes one".to_owned();
-            return Err(ConfigError::Value { key: "keys.file", reason });
-        }
-        Ok(())
+        self.keys.check()
     }
 }
 

@@ -22,6 +22,7 @@ use jiff::ToSpan as _;
 use jiff::civil::Date;
 use kernel::authz::{Actor, Authorized, ManageClients, Scope};
 use kernel::id::hex;
+use kernel::seal::RootProvider;
 use serde_json::{Value, json};
 use thiserror::Error;
 
@@ -120,7 +121,7 @@ fn settings(folder: &Path, listen: SocketAddr) -> anyhow::Result<Settings> {
     settings.server.listen = listen;
     settings.log.level = LogLevel::Warn;
     settings.check_address()?;
-    let dir = DataDir::open(folder, Missing::Make, &SystemEntropy)?;
+    let dir = DataDir::open(folder, Missing::Make, RootProvider::File, &SystemEntropy)?;
     if dir.database().exists() {
         anyhow::bail!("{} holds a store already; the demo fills an empty one", folder.display());
     }

@@ -1,12 +1,25 @@
-//! The key file: written once, whole, for its owner's eyes only, and refused when others can read it.
+//! Where the root key is: in a file, in the environment, in a hardware security module, or with AWS KMS. And the key file:
+//! written whole, for its owner's eyes only, and refused when others can read it.
+
+#[cfg(feature = "kms-aws")]
+mod aws_kms;
+mod environment;
+mod file;
+#[cfg(feature = "kms-pkcs11")]
+mod pkcs11;
 
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use app::{RootKey, RootKeyError};
 use kernel::entropy::Entropy;
-use kernel::seal::{KeyError, KeySet, Keyring};
+use kernel::seal::{KeyError, KeySet, RootProvider, RootSet};
 use thiserror::Error;
+use zeroize::Zeroizing;
+
+use crate::config::KeySettings;
 
 /// The most bytes a key file has.
 const MAX_BYTES: u64 = 1 << 20;
@@ -22,6 +35,12 @@ pub enum KeyFileError {
         /// What the system said.
         reason: String,
     },
+    /// It is not there.
+    #[error(
+        "the key file {} is missing: put it back from its copy. No new keys are made where a store is; for a new store \
+         `consentry keys new {}` makes them", .0.display(), .0.display()
+    )]
+    Missing(PathBuf),
     /// Others can read it.
     #[error(
         "the key file {} is open to other users (mode {mode:o}): run `chmod 600 {}`, and take the keys for known if \
@@ -46,28 +65,84 @@ pub enum KeyFileError {
     Exists(PathBuf),
 }
 
-/// Reads a key file.
+impl From<KeyFileError> for RootKeyError {
+    fn from(error: KeyFileError) -> Self {
+        match error {
+            KeyFileError::Missing(_) => Self::Missing(error.to_string()),
+            error => Self::Unusable(error.to_string()),
+        }
+    }
+}
+
+/// The keeper of the root key that the settings name. It is asked for nothing yet.
 ///
 /// # Errors
-/// When it cannot be read, others can read it, or it holds no usable keys.
-pub fn load(path: &Path) -> Result<Keyring, KeyFileError> {
-    let wrong = |reason| KeyFileError::Wrong { path: path.to_owned(), reason };
-    read(path).and_then(|keys| Keyring::new(&keys).map_err(wrong))
+/// When this program was built without it, or what it needs is not set.
+pub fn root_of(settings: &KeySettings) -> Result<Arc<dyn RootKey>, RootKeyError> {
+    Ok(match settings.provider {
+        RootProvider::File => Arc::new(file::FileRoot::new(settings.file.clone())),
+        RootProvider::Env => Arc::new(environment::EnvironmentRoot::of(&settings.variable)?),
+        #[cfg(feature = "kms-pkcs11")]
+        RootProvider::Pkcs11 => Arc::new(pkcs11::Pkcs11Root::of(&settings.pkcs11)?),
+        #[cfg(feature = "kms-aws")]
+        RootProvider::AwsKms => Arc::new(aws_kms::AwsKmsRoot::of(&settings.aws_kms)),
+        #[cfg(not(all(feature = "kms-pkcs11", feature = "kms-aws")))]
+        provider => {
+            let provider = provider.as_str();
+            return Err(RootKeyError::Unusable(format!(
+                "this program was built without keys.provider = `{provider}`"
+            )));
+        }
+    })
+}
+
+/// A key that is not one: it does not unwrap what it should.
+fn wrong(place: &str, expected: &str, held: &[String]) -> RootKeyError {
+    RootKeyError::Wrong(format!(
+        "{place} is not the root key of this store: its keys are sealed under root key {expected}, and here is {}. Put \
+         the right one back",
+        if held.is_empty() { "none".to_owned() } else { held.join(", ") }
+    ))
+}
+
+/// Reads a key file: the root keys, and the working keys where they still lie beside them.
+///
+/// # Errors
+/// When it is not there, cannot be read, others can read it, or it holds no usable keys.
+pub fn read(path: &Path) -> Result<(RootSet, Option<KeySet>), KeyFileError> {
+    let unusable = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => KeyFileError::Missing(path.to_owned()),
+        _ => KeyFileError::Unusable { path: path.to_owned(), reason: error.to_string() },
+    };
+    let metadata = fs::metadata(path).map_err(unusable)?;
+    #[cfg(unix)]
+    {
+        let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o7777;
+        if mode & 0o077 != 0 {
+            return Err(KeyFileError::Open { path: path.to_owned(), mode });
+        }
+    }
+    if metadata.len() > MAX_BYTES {
+        return Err(KeyFileError::Wrong { path: path.to_owned(), reason: KeyError::Malformed });
+    }
+    let text = fs::read_to_string(path).map(Zeroizing::new).map_err(unusable)?;
+    RootSet::from_toml(&text).map_err(|reason| KeyFileError::Wrong { path: path.to_owned(), reason })
 }
 
 /// Changes a key file: it is the old one or the new one at any time, and readable by its owner alone.
 ///
 /// # Errors
 /// When it cannot be read or written, others can read it, or it holds no usable keys.
-pub fn change(path: &Path, change: impl FnOnce(&mut KeySet)) -> Result<(), KeyFileError> {
+pub fn change(
+    path: &Path,
+    change: impl FnOnce(&mut RootSet, &mut Option<KeySet>) -> Result<(), KeyFileError>,
+) -> Result<(), KeyFileError> {
     let unusable = |error: io::Error| KeyFileError::Unusable { path: path.to_owned(), reason: error.to_string() };
-    let mut keys = read(path)?;
-    change(&mut keys);
-    let text = keys.to_toml();
+    let (mut roots, mut plain) = read(path)?;
+    change(&mut roots, &mut plain)?;
+    let text = roots.to_toml(plain.as_ref());
     // What was written must be of use before it takes the old one's place.
-    KeySet::from_toml(&text)
-        .and_then(|keys| Keyring::new(&keys))
-        .map_err(|reason| KeyFileError::Wrong { path: path.to_owned(), reason })?;
+    RootSet::from_toml(&text).map_err(|reason| KeyFileError::Wrong { path: path.to_owned(), reason })?;
     let folder = folder_of(path);
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(unusable)?;
     file.write_all(text.as_bytes()).map_err(unusable)?;
@@ -82,24 +157,7 @@ fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-fn read(path: &Path) -> Result<KeySet, KeyFileError> {
-    let unusable = |error: io::Error| KeyFileError::Unusable { path: path.to_owned(), reason: error.to_string() };
-    let metadata = fs::metadata(path).map_err(unusable)?;
-    #[cfg(unix)]
-    {
-        let mode = std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o7777;
-        if mode & 0o077 != 0 {
-            return Err(KeyFileError::Open { path: path.to_owned(), mode });
-        }
-    }
-    if metadata.len() > MAX_BYTES {
-        return Err(KeyFileError::Wrong { path: path.to_owned(), reason: KeyError::Malformed });
-    }
-    let text = fs::read_to_string(path).map_err(unusable)?;
-    KeySet::from_toml(&text).map_err(|reason| KeyFileError::Wrong { path: path.to_owned(), reason })
-}
-
-/// Draws fresh keys and writes them, readable by the owner alone. The file appears whole or not at all.
+/// Draws a fresh root key and writes it, readable by the owner alone. The file appears whole or not at all.
 ///
 /// # Errors
 /// When there is a file already, or it cannot be written.
@@ -111,7 +169,7 @@ pub fn make(path: &Path, entropy: &dyn Entropy) -> Result<(), KeyFileError> {
     let folder = folder_of(path);
     // A temporary file has mode 600 from the start: the keys are never readable by others, not for a moment.
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(unusable)?;
-    file.write_all(KeySet::generate(entropy).to_toml().as_bytes()).map_err(unusable)?;
+    file.write_all(RootSet::generate(entropy).to_toml(None).as_bytes()).map_err(unusable)?;
     file.as_file().sync_all().map_err(unusable)?;
     file.persist_noclobber(path).map_err(|error| match error.error.kind() {
         io::ErrorKind::AlreadyExists => KeyFileError::Exists(path.to_owned()),
@@ -132,10 +190,11 @@ mod tests {
     fn a_made_file_is_read_again_and_never_overwritten() {
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("keyring.toml");
+        assert!(matches!(read(&path), Err(KeyFileError::Missing(_))));
         make(&path, &SystemEntropy).unwrap();
-        let first = load(&path).unwrap();
+        let first = read(&path).unwrap().0.names();
         assert!(matches!(make(&path, &SystemEntropy), Err(KeyFileError::Exists(_))));
-        assert_eq!(load(&path).unwrap().ledger_seed(), first.ledger_seed());
+        assert_eq!(read(&path).unwrap().0.names(), first);
         assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 1);
     }
 
@@ -144,18 +203,14 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("keyring.toml");
         make(&path, &SystemEntropy).unwrap();
-        let before = load(&path).unwrap();
-        let at = |seconds: i64| kernel::time::Timestamp::from_millis(seconds * 1000);
-        change(&path, |keys| keys.rotate_tokens(&SystemEntropy, at(0), at(100), at(200))).unwrap();
-        let after = load(&path).unwrap();
-        assert_eq!(after.ledger_seed(), before.ledger_seed());
-        assert_eq!(after.token_seeds().len(), 2);
-        assert_eq!(*after.token_seeds()[0].seed, *before.token_seeds()[0].seed);
-        assert_eq!((after.token_seeds()[0].until, after.token_seeds()[1].from), (Some(at(200)), Some(at(100))));
-        // What has ended is dropped, and the last one never has an end.
-        change(&path, |keys| keys.rotate_tokens(&SystemEntropy, at(200), at(300), at(400))).unwrap();
-        let ids: Vec<_> = load(&path).unwrap().token_seeds().iter().map(|seed| (seed.id, seed.until)).collect();
-        assert_eq!(ids, [(2, Some(at(400))), (3, None)]);
+        let before = read(&path).unwrap().0.names();
+        let renew = |roots: &mut RootSet, _: &mut Option<KeySet>| {
+            roots.renew(&SystemEntropy);
+            Ok(())
+        };
+        change(&path, renew).unwrap();
+        let after = read(&path).unwrap().0.names();
+        assert_eq!((after.len(), &after[1..]), (2, &before[..]));
         assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 1);
     }
 
@@ -168,7 +223,7 @@ mod tests {
         make(&path, &SystemEntropy).unwrap();
         for mode in [0o640, 0o604, 0o620] {
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-            assert!(matches!(load(&path), Err(KeyFileError::Open { .. })), "{mode:o}");
+            assert!(matches!(read(&path), Err(KeyFileError::Open { .. })), "{mode:o}");
         }
     }
 
@@ -179,8 +234,8 @@ mod tests {
         make(&path, &SystemEntropy).unwrap();
         let text = fs::read_to_string(&path).unwrap();
         let secret = text.lines().find_map(|line| line.strip_prefix("secret = \"")).unwrap().to_owned();
-        fs::write(&path, text.replacen("use = \"token\"", "use = \"tokens\"", 1)).unwrap();
-        let error = load(&path).unwrap_err();
+        fs::write(&path, text.replacen("id = 1", "id = one", 1)).unwrap();
+        let error = read(&path).unwrap_err();
         let shown = format!("{error} {error:?}");
         assert!(matches!(error, KeyFileError::Wrong { .. }) && !shown.contains(&secret[..20]), "{shown}");
     }

@@ -5,6 +5,7 @@
 pub mod assets;
 pub mod cli;
 pub mod config;
+pub mod core_dump;
 pub mod demo;
 pub mod encode;
 pub mod http;

@@ -10,5 +10,9 @@ use mimalloc::MiMalloc;
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
+    // Before anything holds a key.
+    if let Err(error) = consentry::core_dump::forbid() {
+        return consentry::cli::fail(&format!("cannot turn core dumps off: {error}"));
+    }
     consentry::cli::main()
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
-use app::{Gateway, GatewaySettings, OpenGatewayError, SystemClock, SystemEntropy};
+use app::{Gateway, GatewaySettings, OpenGatewayError, RootKeyError, SystemClock, SystemEntropy};
 use kernel::clock::Clock as _;
 use kernel::regime::Regime;
 use thiserror::Error;
@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use crate::assets::{self, PolicyFolderError};
 use crate::config::{ConfigError, Settings};
 use crate::http::{Edge, EdgeSettings};
-use crate::keys::{self, KeyFileError};
+use crate::keys;
 use crate::outgoing::Outgoing;
 use crate::provider::HttpProvider;
 use crate::smtp::Smtp;
@@ -51,9 +51,9 @@ pub enum ServeError {
     /// TLS cannot be spoken.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// The key file cannot be used.
+    /// The root key cannot be used.
     #[error(transparent)]
-    Keys(#[from] KeyFileError),
+    Keys(#[from] RootKeyError),
     /// The policy folder cannot be read.
     #[error(transparent)]
     PolicyFolder(#[from] PolicyFolderError),
@@ -179,7 +179,7 @@ pub async fn open(settings: &Settings, public_url: &str) -> Result<Gateway, Serv
 }
 
 async fn open_with(settings: &Settings, public_url: &str, bring_up_to_date: bool) -> Result<Gateway, ServeError> {
-    let keyring = keys::load(&settings.keys.file)?;
+    let root = keys::root_of(&settings.keys)?;
     let (place, sources) = if settings.policies.dir.as_os_str().is_empty() {
         (PathBuf::new(), assets::shipped_policy())
     } else {
@@ -202,8 +202,8 @@ async fn open_with(settings: &Settings, public_url: &str, bring_up_to_date: bool
         sso: settings.staff.oidc.read()?,
         ..GatewaySettings::default()
     };
-    Gateway::open(gateway, keyring, sources, Arc::new(SystemClock), Arc::new(SystemEntropy)).await.map_err(
-        |error| match error {
+    Gateway::open(gateway, root, sources, Arc::new(SystemClock), Arc::new(SystemEntropy)).await.map_err(|error| {
+        match error {
             OpenGatewayError::Policy(faults) => ServeError::Policy {
                 place: match place.display().to_string() {
                     shipped if shipped.is_empty() => "the program".to_owned(),
@@ -212,8 +212,8 @@ async fn open_with(settings: &Settings, public_url: &str, bring_up_to_date: bool
                 faults: faults.iter().map(|fault| place.join(fault.to_string()).display().to_string()).collect(),
             },
             error => from_database(settings, error),
-        },
-    )
+        }
+    })
 }
 
 /// Says which database it was that could not be used.
@@ -221,6 +221,8 @@ pub(crate) fn from_database(settings: &Settings, error: OpenGatewayError) -> Ser
     match error {
         reason @ (OpenGatewayError::Database(_)
         | OpenGatewayError::PendingMigrations(_)
+        | OpenGatewayError::NoKeySet
+        | OpenGatewayError::NotBegun
         | OpenGatewayError::WrongKeys) => ServeError::Database { place: settings.database.url.place(), reason },
         error => ServeError::Open(error),
     }

@@ -101,8 +101,8 @@ impl Gateway {
     /// other: each says its type, and each is checked with its own keys alone.
     #[must_use]
     pub fn jwks(&self) -> serde_json::Value {
-        let mut all = self.inner.tokens.jwks(self.now());
-        let mut receipts = self.inner.receipt_signer.verifier().jwks();
+        let mut all = self.signers().tokens.jwks(self.now());
+        let mut receipts = self.signers().receipt.verifier().jwks();
         let keys = receipts.get_mut("keys").and_then(serde_json::Value::as_array_mut).map(std::mem::take);
         if let Some(all) = all.get_mut("keys").and_then(serde_json::Value::as_array_mut) {
             all.extend(keys.unwrap_or_default());

@@ -62,6 +62,10 @@ pub struct Figures {
     pub unconfirmed_purged: u64,
     /// Assessments of the policy whose review is due.
     pub reviews_due: u64,
+    /// Data keys that a rotation has still to wrap anew.
+    pub keys_left: u64,
+    /// Whether the store has newer keys that do not open here.
+    pub keys_behind: bool,
 }
 
 /// A grant, as it is counted.
@@ -113,6 +117,7 @@ pub(crate) struct Counters {
     pub(crate) letters_held_back: AtomicU64,
     pub(crate) confirmations: AtomicU64,
     pub(crate) unconfirmed_purged: AtomicU64,
+    pub(crate) keys_left: AtomicU64,
 }
 
 impl Counters {
@@ -144,6 +149,7 @@ impl Counters {
             letters_held_back: AtomicU64::default(),
             confirmations: AtomicU64::default(),
             unconfirmed_purged: AtomicU64::default(),
+            keys_left: AtomicU64::default(),
         }
     }
 
@@ -205,6 +211,8 @@ impl Counters {
             confirmations: read(&self.confirmations),
             unconfirmed_purged: read(&self.unconfirmed_purged),
             reviews_due: 0,
+            keys_left: read(&self.keys_left),
+            keys_behind: false,
         }
     }
 }

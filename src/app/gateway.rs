@@ -2,13 +2,11 @@
 
 use std::sync::{Arc, OnceLock, RwLock};
 
-use kernel::authn::{HashCost, SecretHash, TokenRing};
+use kernel::authn::{HashCost, SecretHash};
 use kernel::clock::Clock;
 use kernel::entropy::Entropy;
-use kernel::ledger::note::NoteSigner;
 use kernel::policy::ValidPolicy;
 use kernel::policy::document::{PolicyFault, PolicySources};
-use kernel::receipt::ReceiptSigner;
 use kernel::regime::Regime;
 use kernel::seal::Keyring;
 use kernel::time::Timestamp;
@@ -25,6 +23,7 @@ use crate::confirmation::ConfirmationSettings;
 use crate::denied::DeniedAttempts;
 use crate::error::AppError;
 use crate::figures::{Counters, Figures};
+use crate::keys::{KeySource, KeysInUse, RootKeyError, Signers, take_keys};
 use crate::ledger::Witnessing;
 use crate::limit::{Quota, Throttle};
 use crate::mail::Post;
@@ -103,6 +102,19 @@ pub enum OpenGatewayError {
     /// The keys do not open what the database holds.
     #[error("the keys do not belong to this database: a stored person does not open with them")]
     WrongKeys,
+    /// The root key cannot be used, or does not open the store's keys.
+    #[error(transparent)]
+    Keys(#[from] RootKeyError),
+    /// There is a store, and its keys are nowhere.
+    #[error(
+        "the database holds a store, but no keys of it: neither a sealed key set in the database nor a key file with \
+         its keys. Put the key file back, or restore database and keys of one time. No new keys are made, because \
+         they could not open what is stored"
+    )]
+    NoKeySet,
+    /// There is no store yet, and the command makes none.
+    #[error("the database holds no store yet: `consentry serve` makes one")]
+    NotBegun,
     /// A signing key or name is unusable.
     #[error("the signing keys or the ledger's name are unusable: {0}")]
     Signing(String),
@@ -147,10 +159,9 @@ pub(crate) struct Inner {
     pub(crate) revisions: Batcher<(), u64>,
     /// What may be used once.
     pub(crate) once: Batcher<OnceClaim, bool>,
-    pub(crate) tokens: TokenRing,
-    pub(crate) ledger_signer: NoteSigner,
+    pub(crate) keys: KeysInUse,
+    pub(crate) signers: RwLock<Arc<Signers>>,
     pub(crate) witnessing: Witnessing,
-    pub(crate) receipt_signer: ReceiptSigner,
     pub(crate) known_tokens: KnownTokens,
     pub(crate) denied: DeniedAttempts,
     /// Bounds the memory and the threads that hashing secrets takes.
@@ -179,7 +190,7 @@ impl Gateway {
     /// When anything is missing or does not fit: see [`OpenGatewayError`].
     pub async fn open(
         settings: GatewaySettings,
-        keyring: Keyring,
+        keys: impl Into<KeySource>,
         sources: PolicySources,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
@@ -193,16 +204,14 @@ impl Gateway {
         } else if !pending.is_empty() {
             return Err(OpenGatewayError::PendingMigrations(pending.len()));
         }
-        let keyring = Arc::new(keyring);
+        // Who only looks makes nothing.
+        let taken = take_keys(&store, keys.into(), (&*clock, &*entropy), settings.apply_policy).await?;
+        let (keyring, keys) = (Arc::new(taken.0), taken.1);
         check_keys(&store, &keyring).await?;
         if settings.apply_policy {
             apply_policy(&store, &policy, &sources, clock.now()).await?;
         }
-        let signing = |error: &dyn std::fmt::Display| OpenGatewayError::Signing(error.to_string());
-        let tokens = TokenRing::new(keyring.token_seeds()).map_err(|error| signing(&error))?;
-        let ledger_signer =
-            NoteSigner::new(&settings.ledger_origin, *keyring.ledger_seed()).map_err(|error| signing(&error))?;
-        let receipt_signer = ReceiptSigner::from_seed(*keyring.receipt_seed()).map_err(|error| signing(&error))?;
+        let signers = Signers::new(&keyring, &settings.ledger_origin, clock.now())?;
         let inner = Inner {
             captures: capture_writers(&runtime, &store, &keyring, &clock, &entropy),
             addresses: Throttle::keyed(settings.address_quota, Arc::clone(&clock)),
@@ -218,10 +227,9 @@ impl Gateway {
             clock,
             entropy,
             runtime,
-            tokens,
-            ledger_signer,
+            keys,
+            signers: RwLock::new(Arc::new(signers)),
             witnessing: Witnessing::default(),
-            receipt_signer,
             known_tokens: KnownTokens::default(),
             denied: DeniedAttempts::default(),
             hashing: Semaphore::new(2),
@@ -239,6 +247,15 @@ impl Gateway {
     pub fn policy(&self) -> Arc<ValidPolicy> {
         // A writer that panicked left the old policy whole: it is still the one in force.
         Arc::clone(&self.inner.policy.read().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    /// What signs now.
+    pub(crate) fn signers(&self) -> Arc<Signers> {
+        Arc::clone(&self.inner.signers.read().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    pub(crate) fn keys_left(&self, left: u64) {
+        self.inner.counters.keys_left.store(left, std::sync::atomic::Ordering::Relaxed);
     }
 
     /// The present instant.
@@ -265,11 +282,14 @@ impl Gateway {
         self.inner.keyring.request_fingerprint(parts)
     }
 
-    /// Whether the gateway can serve: the database answers.
+    /// Whether the gateway can serve: the database answers, and what is written there can be read.
     ///
     /// # Errors
-    /// When it does not.
+    /// When it does not, or its newest keys do not open here.
     pub async fn ready(&self) -> Result<(), AppError> {
+        if self.inner.keys.is_behind() {
+            return Err(AppError::Unavailable);
+        }
         self.inner.store.ping().await.map_err(|_| AppError::Unavailable)
     }
 
@@ -277,7 +297,7 @@ impl Gateway {
     #[must_use]
     pub fn figures(&self) -> Figures {
         let reviews_due = self.policy().reviews_due(self.now().date()).len() as u64;
-        Figures { reviews_due, ..self.inner.counters.snapshot() }
+        Figures { reviews_due, keys_behind: self.inner.keys.is_behind(), ..self.inner.counters.snapshot() }
     }
 }
 

@@ -26,7 +26,12 @@ const LEASE_MS: i64 = 3_000;
 impl Gateway {
     /// Runs the jobs until told to stop. Mail has a loop of its own: a mail server that is slow holds up nothing else.
     pub async fn run_jobs(&self, stop: CancellationToken) {
-        tokio::join!(self.run_upkeep(stop.clone()), self.run_courier(stop.clone()), self.run_witnessing(stop));
+        tokio::join!(
+            self.run_upkeep(stop.clone()),
+            self.run_courier(stop.clone()),
+            self.run_key_watch(stop.clone()),
+            self.run_witnessing(stop)
+        );
     }
 
     async fn run_upkeep(&self, stop: CancellationToken) {
@@ -109,7 +114,7 @@ impl Gateway {
         }
         let secret = BatchSecret::from_bytes(inner.entropy.bytes_32());
         let Some(checkpoint) =
-            inner.store.extend_ledger(origin, &inner.ledger_signer, secret, self.now(), ENTRIES).await?
+            inner.store.extend_ledger(origin, &self.signers().ledger, secret, self.now(), ENTRIES).await?
         else {
             return Ok(false);
         };

@@ -15,6 +15,7 @@ mod figures;
 mod gateway;
 mod import;
 mod jobs;
+mod keys;
 mod ledger;
 mod limit;
 mod mail;
@@ -48,6 +49,10 @@ pub use feedback::{Feedback, FeedbackKind, FeedbackSubject};
 pub use figures::Figures;
 pub use gateway::{Gateway, GatewaySettings, OpenGatewayError, migrate, pending_migrations};
 pub use import::{Art14View, ImportLine, ImportParameters, ImportView, Importing};
+pub use keys::{
+    KNOWN_AFTER_MS, KeyChangeError, KeyOverview, KeyProgress, KeySource, RootKey, RootKeyError, Rooted, Rotation,
+    Wrapped,
+};
 pub use ledger::{LedgerPage, LedgerReport, Witness, WitnessAnswer, Witnessed, verify_database};
 pub use limit::{Left, Quota, Throttle, TooOften, network_of};
 pub use mail::{MailState, Outgoing, Post, PostError, Posted};

@@ -226,7 +226,11 @@ impl Gateway {
                 let key = Identifier::parse(kind, &key).map_err(|error| {
                     AppError::invalid(Fault::saying(pointer, Code::InvalidIdentifier, error.to_string()))
                 })?;
-                return Ok(self.inner.store.find_by_fingerprint(&self.inner.keyring.fingerprint(&key)).await?);
+                return Ok(self
+                    .inner
+                    .store
+                    .find_by_fingerprint(&self.inner.keyring, &self.inner.keyring.fingerprint(&key))
+                    .await?);
             }
             RightsSubject::Identified { email, customer_id } => (email, customer_id),
         };
@@ -238,7 +242,7 @@ impl Gateway {
         let mut found = Vec::new();
         for identifier in &identifiers {
             let print = self.inner.keyring.fingerprint(identifier);
-            found.extend(self.inner.store.find_by_fingerprint(&print).await?);
+            found.extend(self.inner.store.find_by_fingerprint(&self.inner.keyring, &print).await?);
         }
         found.dedup();
         match found.as_slice() {

@@ -271,12 +271,13 @@ impl Gateway {
         let prints: Vec<_> = who.fingerprints.iter().map(|(_, print)| *print).collect();
         let mut found = None;
         for print in &prints {
-            if let Some(subject) = self.inner.store.find_by_fingerprint(print).await? {
+            if let Some(subject) = self.inner.store.find_by_fingerprint(&self.inner.keyring, print).await? {
                 found = Some(subject);
             }
         }
         let Some(subject) = found else {
-            let marks: Vec<_> = prints.iter().map(|print| self.inner.keyring.suppression_of(print)).collect();
+            let marks: Vec<_> =
+                prints.iter().flat_map(|print| self.inner.keyring.suppressions_of(print)).collect();
             // Whoever was erased comes back by an own act, not by a source's report.
             let suppressed = !self.inner.store.suppressions(&marks).await?.is_empty();
             return if suppressed { Err(AppError::Conflict(Code::Suppressed)) } else { Ok(()) };

@@ -95,7 +95,7 @@ fn keys(file: Option<&PathBuf>) -> anyhow::Result<Option<ClientKeys>> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     let keys = ClientKeys::from_json(&text).map_err(|error| {
         let wanted =
-            "a JWK set of one to eight public keys (EC P-256 or P-384, Ed25519, RSA) without private parts";
+            "a JWK set of one to eight public keys (EC P-256 or P-384, Ed25519, RSA of at least 3072 bits) without private parts";
         anyhow!("{}: {error}; what is wanted is {wanted}", file.display())
     })?;
     Ok(Some(keys))

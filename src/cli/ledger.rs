@@ -45,9 +45,10 @@ pub(crate) struct VerifyArgs {
     /// Verify a database without the gateway's keys; needs --vkey
     #[arg(long, value_name = "URL", conflicts_with_all = ["data", "config"], requires = "vkey")]
     database: Option<String>,
-    /// The verifier key, as GET /ledger/vkey tells it; over HTTP fetched if not given, which proves less
+    /// The verifier key, as GET /ledger/vkey tells it; over HTTP fetched if not given, which proves less.
+    /// After a rotation once for each key
     #[arg(long, value_name = "KEY")]
-    vkey: Option<String>,
+    vkey: Vec<String>,
     /// A file with a checkpoint that was kept: the ledger must begin with it
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
@@ -55,17 +56,18 @@ pub(crate) struct VerifyArgs {
 
 impl VerifyArgs {
     /// The checkpoint that was kept, if there is one. It must be of this ledger.
-    fn older(&self, verifier: &NoteVerifier) -> anyhow::Result<Option<Checkpoint>> {
+    fn older(&self, verifiers: &[NoteVerifier]) -> anyhow::Result<Option<Checkpoint>> {
         let Some(path) = &self.checkpoint else { return Ok(None) };
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let checkpoint = Checkpoint::open(&text, verifier.name(), std::slice::from_ref(verifier))
+        let checkpoint = Checkpoint::open(&text, verifiers.first().map_or("", NoteVerifier::name), verifiers)
             .with_context(|| format!("{} is no checkpoint of this ledger", path.display()))?;
         Ok(Some(checkpoint))
     }
 
-    fn verifier(&self) -> anyhow::Result<Option<NoteVerifier>> {
-        let key = self.vkey.as_deref().map(|key| NoteVerifier::from_vkey(key.trim()));
-        key.transpose().context("--vkey is no verifier key")
+    /// The keys that are trusted; none: nobody said.
+    fn verifiers(&self) -> anyhow::Result<Option<Vec<NoteVerifier>>> {
+        let keys: Result<Vec<_>, _> = self.vkey.iter().map(|key| NoteVerifier::from_vkey(key.trim())).collect();
+        Ok(Some(keys.context("--vkey is no verifier key")?).filter(|keys| !keys.is_empty()))
     }
 }
 
@@ -100,25 +102,28 @@ async fn verify(args: &VerifyArgs, progress: &Progress) -> anyhow::Result<Ledger
     let tell = |done, all| progress.set(done, all);
     if let Some(url) = &args.url {
         let log = remote::Log::at(url)?;
-        let verifier = match args.verifier()? {
-            Some(verifier) => verifier,
+        let verifiers = match args.verifiers()? {
+            Some(verifiers) => verifiers,
             None => {
-                let verifier = log.vkey().await?;
-                note(format_args!("taking the key that the ledger names itself: {}", verifier.vkey()));
-                verifier
+                let verifiers = log.vkeys().await?;
+                for key in &verifiers {
+                    note(format_args!("taking a key that the ledger names itself: {}", key.vkey()));
+                }
+                verifiers
             }
         };
-        return log.verify(&verifier, args.older(&verifier)?.as_ref(), tell).await;
+        return log.verify(&verifiers, args.older(&verifiers)?.as_ref(), tell).await;
     }
-    if let (Some(url), Some(verifier)) = (&args.database, args.verifier()?) {
-        return Ok(app::verify_database(url, &verifier, args.older(&verifier)?.as_ref(), tell).await?);
+    if let (Some(url), Some(verifiers)) = (&args.database, args.verifiers()?) {
+        return Ok(app::verify_database(url, &verifiers, args.older(&verifiers)?.as_ref(), tell).await?);
     }
     let settings = args.store.settings(Missing::Refuse, None)?;
     let gateway = server::open_as_it_is(&settings).await?;
-    let verifier = NoteVerifier::from_vkey(&gateway.ledger_vkey()).context("the ledger's own key is unusable")?;
-    if args.verifier()?.is_some_and(|expected| expected != verifier) {
+    let own: Result<Vec<_>, _> = gateway.ledger_vkeys().iter().map(|key| NoteVerifier::from_vkey(key)).collect();
+    let own = own.context("the ledger's own key is unusable")?;
+    if args.verifiers()?.is_some_and(|expected| expected.iter().any(|key| !own.contains(key))) {
         anyhow::bail!("--vkey is the key of another ledger");
     }
     let by = Authorized::prove(Actor::Operator)?;
-    Ok(gateway.verify_ledger(&by, args.older(&verifier)?.as_ref(), tell).await?)
+    Ok(gateway.verify_ledger(&by, args.older(&own)?.as_ref(), tell).await?)
 }

@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use kernel::entropy::Entropy;
+use kernel::seal::RootProvider;
 use thiserror::Error;
 
 use super::{DatabaseUrl, Settings};
@@ -66,7 +67,12 @@ impl DataDir {
     ///
     /// # Errors
     /// When it cannot be made or read, holds no store though one is needed, or has lost its keys.
-    pub fn open(path: &Path, missing: Missing, entropy: &dyn Entropy) -> Result<Self, DataDirError> {
+    pub fn open(
+        path: &Path,
+        missing: Missing,
+        provider: RootProvider,
+        entropy: &dyn Entropy,
+    ) -> Result<Self, DataDirError> {
         let unusable =
             |error: io::Error| DataDirError::Unusable { path: path.to_owned(), reason: error.to_string() };
         if missing == Missing::Make {
@@ -83,7 +89,7 @@ impl DataDir {
         if missing == Missing::Refuse && !has_store {
             return Err(DataDirError::NoStore(dir.root));
         }
-        if !dir.key_file().exists() {
+        if provider == RootProvider::File && !dir.key_file().exists() {
             if has_store {
                 return Err(DataDirError::KeysLost { file: dir.key_file(), root: dir.root });
             }
@@ -140,7 +146,7 @@ mod tests {
     fn what_is_missing_is_made_once() {
         let temp = tempfile::tempdir().unwrap();
         let root = temp.path().join("data");
-        let dir = DataDir::open(&root, Missing::Make, &SystemEntropy).unwrap();
+        let dir = DataDir::open(&root, Missing::Make, RootProvider::File, &SystemEntropy).unwrap();
         let keys = std::fs::read(dir.key_file()).unwrap();
         assert!(dir.policies().join("purposes.toml").is_file());
         #[cfg(unix)]
@@ -152,7 +158,7 @@ mod tests {
             assert_eq!(mode(&root), 0o700);
         }
         std::fs::write(dir.policies().join("purposes.toml"), "# changed").unwrap();
-        let again = DataDir::open(&root, Missing::Make, &SystemEntropy).unwrap();
+        let again = DataDir::open(&root, Missing::Make, RootProvider::File, &SystemEntropy).unwrap();
         assert_eq!(std::fs::read(again.key_file()).unwrap(), keys);
         assert_eq!(std::fs::read_to_string(again.policies().join("purposes.toml")).unwrap(), "# changed");
     }
@@ -160,10 +166,10 @@ mod tests {
     #[test]
     fn lost_keys_are_not_replaced() {
         let temp = tempfile::tempdir().unwrap();
-        let dir = DataDir::open(temp.path(), Missing::Make, &SystemEntropy).unwrap();
+        let dir = DataDir::open(temp.path(), Missing::Make, RootProvider::File, &SystemEntropy).unwrap();
         std::fs::write(dir.database(), b"a store").unwrap();
         std::fs::remove_file(dir.key_file()).unwrap();
-        let error = DataDir::open(temp.path(), Missing::Make, &SystemEntropy).unwrap_err();
+        let error = DataDir::open(temp.path(), Missing::Make, RootProvider::File, &SystemEntropy).unwrap_err();
         assert!(matches!(error, DataDirError::KeysLost { .. }), "{error}");
         assert!(!dir.key_file().exists());
     }
@@ -172,7 +178,7 @@ mod tests {
     fn a_command_about_a_store_makes_none() {
         let temp = tempfile::tempdir().unwrap();
         for path in [temp.path().to_owned(), temp.path().join("absent")] {
-            let error = DataDir::open(&path, Missing::Refuse, &SystemEntropy).unwrap_err();
+            let error = DataDir::open(&path, Missing::Refuse, RootProvider::File, &SystemEntropy).unwrap_err();
             assert!(matches!(error, DataDirError::NoStore(_)), "{error}");
         }
         assert_eq!(std::fs::read_dir(temp.path()).unwrap().count(), 0);

@@ -128,6 +128,10 @@ fn put_figures(registry: &mut Registry, figures: &Figures) {
     registry.register("refusals", "Persons refused, by reason", refusals);
     let due = i64::try_from(figures.reviews_due).unwrap_or(i64::MAX);
     registry.register("reviews_due", "Assessments of the policy whose review is due", ConstGauge::new(due));
+    let left = i64::try_from(figures.keys_left).unwrap_or(i64::MAX);
+    registry.register("keys_left", "Data keys that a rotation has still to wrap anew", ConstGauge::new(left));
+    let behind = ConstGauge::new(i64::from(figures.keys_behind));
+    registry.register("keys_behind", "Whether the store has newer keys that do not open here", behind);
     let size = i64::try_from(figures.ledger_size).unwrap_or(i64::MAX);
     registry.register("ledger_size", "Entries that the latest checkpoint covers", ConstGauge::new(size));
 }

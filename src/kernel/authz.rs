@@ -281,6 +281,10 @@ action! {
     ApplyPolicy, "apply_policy", None, [], Actor::Operator
 }
 action! {
+    /// Rotate and retire keys.
+    ManageKeys, "manage_keys", None, [], Actor::Operator
+}
+action! {
     /// Run background jobs.
     RunJobs, "run_jobs", None, [], Actor::Job(_)
 }
@@ -385,6 +389,7 @@ mod tests {
             may::<ManageClients>(),
             may::<ApplyPolicy>(),
             may::<IntrospectTokens>(),
+            may::<ManageKeys>(),
             may::<RunJobs>(),
         ] {
             assert_eq!(none, []);

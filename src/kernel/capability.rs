@@ -35,7 +35,7 @@ impl Keyring {
     #[must_use]
     pub fn withdrawal_token(&self, subject: SubjectId) -> String {
         let masked = self.withdrawal_mask().of(subject).to_string();
-        let mac = keyed_digest(self.capability_key(), &[b"withdrawal v1", masked.as_bytes()]);
+        let mac = keyed_digest(&self.capability_key(), &[b"withdrawal v1", masked.as_bytes()]);
         let hidden = masked.split_once('-').map_or("", |(_, digits)| digits);
         let mac = mac.get(..16).unwrap_or_default();
         format!("{WITHDRAWAL}{hidden}{}", crate::id::hex(mac))
@@ -49,7 +49,7 @@ impl Keyring {
         let body = token.strip_prefix(WITHDRAWAL).filter(|body| body.is_ascii()).ok_or(CapabilityError)?;
         let (hidden, mac) = body.split_at_checked(32).ok_or(CapabilityError)?;
         let masked = format!("p1-{hidden}");
-        let expected = keyed_digest(self.capability_key(), &[b"withdrawal v1", masked.as_bytes()]);
+        let expected = keyed_digest(&self.capability_key(), &[b"withdrawal v1", masked.as_bytes()]);
         let presented: [u8; 16] = crate::id::unhex(mac).map_err(|_| CapabilityError)?;
         let genuine = expected.get(..16).is_some_and(|expected| bool::from(expected.ct_eq(&presented)));
         let subject = masked.parse().ok().and_then(|masked| self.withdrawal_mask().resolve(masked));
@@ -57,7 +57,7 @@ impl Keyring {
     }
 
     fn withdrawal_mask(&self) -> Pseudonymiser {
-        Pseudonymiser::with_key(1, &derive(self.capability_key(), &[b"withdrawal mask v1"]))
+        Pseudonymiser::with_key(1, &derive(&self.capability_key(), &[b"withdrawal mask v1"]))
     }
 
     /// Seals the state of a paged read into an opaque cursor, bound to the caller.
@@ -87,7 +87,7 @@ impl Keyring {
     }
 
     fn cursor_cipher(&self) -> Aes256Gcm {
-        let key = derive(self.capability_key(), &[b"cursor v1"]);
+        let key = derive(&self.capability_key(), &[b"cursor v1"]);
         let key: &[u8; 32] = &key;
         Aes256Gcm::new(key.into())
     }

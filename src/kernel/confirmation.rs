@@ -48,7 +48,7 @@ impl Keyring {
     /// The keyed digest under which a token is found.
     #[must_use]
     pub fn confirmation_digest(&self, token: &ConfirmationToken) -> [u8; 32] {
-        keyed_digest(self.capability_key(), &[b"confirmation v1", &token.0])
+        keyed_digest(&self.capability_key(), &[b"confirmation v1", &token.0])
     }
 }
 

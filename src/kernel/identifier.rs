@@ -7,9 +7,16 @@ use std::fmt;
 
 use thiserror::Error;
 use unicode_normalization::UnicodeNormalization as _;
+use zeroize::Zeroizing;
 
 use crate::id::bytes_newtype;
-use crate::seal::{Keyring, keyed_digest};
+use crate::seal::{IndexKey, Keyring, keyed_digest};
+
+bytes_newtype! {
+    /// A fingerprint as the index of the store holds it: of the layer of one key. A newer key makes another layer of the
+    /// one before, so that an index is exchanged without opening anybody's identifiers.
+    IndexPrint, 32, ""
+}
 
 bytes_newtype! {
     /// The keyed fingerprint of an identifier.
@@ -162,7 +169,7 @@ impl Keyring {
     #[must_use]
     pub fn fingerprint(&self, identifier: &Identifier) -> Fingerprint {
         let parts: [&[u8]; 2] = [identifier.kind.as_str().as_bytes(), identifier.normalised.as_bytes()];
-        Fingerprint::from_bytes(keyed_digest(self.fingerprint_key(), &parts))
+        Fingerprint::from_bytes(self.index_keys().first().map_or([0; 32], |base| keyed_digest(&base.key, &parts)))
     }
 
     /// The marks under which an address is suppressed: its own and, where plus-tags count as one mailbox, that of the
@@ -170,16 +177,83 @@ impl Keyring {
     #[must_use]
     pub fn suppression_marks(&self, address: &Identifier, one_mailbox: bool) -> Vec<SuppressionFingerprint> {
         let mailbox = address.without_plus_tag().filter(|_| one_mailbox);
-        let mark = |identifier: &Identifier| self.suppression_of(&self.fingerprint(identifier));
-        std::iter::once(mark(address)).chain(mailbox.as_ref().map(mark)).collect()
+        let mark = |identifier: &Identifier| self.suppressions_of(&self.fingerprint(identifier));
+        std::iter::once(address).chain(&mailbox).flat_map(mark).collect()
     }
 
-    /// The suppression fingerprint that belongs to a fingerprint: it can be computed when the person is erased,
-    /// without the identifier itself.
+    /// What a fingerprint is in the index of the store, in every layer in which it may be there: in this order, for what
+    /// moves while somebody looks moves to a later one.
+    #[must_use]
+    pub fn index_of(&self, fingerprint: &Fingerprint) -> Vec<IndexPrint> {
+        self.layers(fingerprint).filter(|(key, _)| key.searched).map(|(_, print)| print).collect()
+    }
+
+    /// What is written of a fingerprint into the index, with the number of the key of each layer.
+    #[must_use]
+    pub fn index_rows(&self, fingerprint: &Fingerprint) -> Vec<(u32, IndexPrint)> {
+        self.layers(fingerprint).filter(|(key, _)| key.writes).map(|(key, print)| (key.id, print)).collect()
+    }
+
+    /// What a stored fingerprint is in its own layer and in every later one, with the numbers of their keys.
+    #[must_use]
+    pub fn index_from(&self, stored: &IndexPrint, key_id: u32) -> Vec<(u32, IndexPrint)> {
+        let mut prints = vec![(key_id, *stored)];
+        let mut print = *stored;
+        for key in self.index_keys().into_iter().filter(|key| key.id > key_id) {
+            print = next_layer(&key, &print);
+            prints.push((key.id, print));
+        }
+        prints
+    }
+
+    /// Whether new fingerprints are written in the layer of this key alone.
+    #[must_use]
+    pub fn indexes_by(&self, key_id: u32) -> bool {
+        self.index_keys().iter().all(|key| key.writes == (key.id == key_id))
+    }
+
+    fn layers(&self, fingerprint: &Fingerprint) -> impl Iterator<Item = (IndexKey, IndexPrint)> + use<> {
+        let mut print = IndexPrint::from_bytes(*fingerprint.as_bytes());
+        self.index_keys().into_iter().enumerate().map(move |(at, key)| {
+            if at > 0 {
+                print = next_layer(&key, &print);
+            }
+            (key, print)
+        })
+    }
+
+    /// The suppression fingerprint of an identifier, under the newest keys.
     #[must_use]
     pub fn suppression_of(&self, fingerprint: &Fingerprint) -> SuppressionFingerprint {
-        SuppressionFingerprint::from_bytes(keyed_digest(self.suppression_key(), &[fingerprint.as_bytes()]))
+        let newest = self.index_rows(fingerprint).pop();
+        newest.map_or(SuppressionFingerprint::from_bytes([0; 32]), |(_, print)| self.suppression_of_index(&print))
     }
+
+    /// The suppression fingerprint of what the index holds, under the newest key: it can be computed when the person is
+    /// erased, without the identifier itself.
+    #[must_use]
+    pub fn suppression_of_index(&self, print: &IndexPrint) -> SuppressionFingerprint {
+        let newest = self.suppression_keys().into_iter().next();
+        let digest = newest.map_or([0; 32], |key| keyed_digest(&key, &[print.as_bytes()]));
+        SuppressionFingerprint::from_bytes(digest)
+    }
+
+    /// The suppression fingerprints under which an erasure may have left its mark: one for each layer and key that there
+    /// was, for of whom was erased nothing is left that could be marked anew.
+    pub fn suppressions_of(
+        &self,
+        fingerprint: &Fingerprint,
+    ) -> impl Iterator<Item = SuppressionFingerprint> + use<> {
+        let keys = self.suppression_keys();
+        self.layers(fingerprint).flat_map(move |(_, print)| {
+            let of = |key: &Zeroizing<[u8; 32]>| keyed_digest(key, &[print.as_bytes()]);
+            keys.iter().map(of).map(SuppressionFingerprint::from_bytes).collect::<Vec<_>>()
+        })
+    }
+}
+
+fn next_layer(key: &IndexKey, print: &IndexPrint) -> IndexPrint {
+    IndexPrint::from_bytes(keyed_digest(&key.key, &[b"next layer v1", print.as_bytes()]))
 }
 
 #[cfg(test)]

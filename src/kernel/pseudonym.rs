@@ -81,19 +81,36 @@ impl Keyring {
     /// The pseudonyms of a recipient for a purpose in an epoch.
     #[must_use]
     pub fn pseudonymiser(&self, recipient: &RecipientId, purpose: &Purpose, epoch: u16) -> Pseudonymiser {
-        let key = derive(
-            self.pseudonym_key(),
-            &[b"pseudonym v1", recipient.as_str().as_bytes(), purpose.as_str().as_bytes(), &epoch.to_be_bytes()],
-        );
-        Pseudonymiser::with_key(epoch, &key)
+        self.pseudonymisers(recipient, purpose, epoch).next().unwrap_or(Pseudonymiser::with_key(epoch, &[0; 32]))
+    }
+
+    /// What resolves the pseudonyms of a recipient, purpose and epoch: one for each key that is kept, the newest first.
+    /// A pseudonym that another key made resolves to an id that nobody has.
+    pub fn pseudonymisers(
+        &self,
+        recipient: &RecipientId,
+        purpose: &Purpose,
+        epoch: u16,
+    ) -> impl Iterator<Item = Pseudonymiser> + use<> {
+        let (recipient, purpose) = (recipient.clone(), purpose.clone());
+        self.pseudonym_keys().into_iter().map(move |key| {
+            let parts: [&[u8]; 4] = [
+                b"pseudonym v1",
+                recipient.as_str().as_bytes(),
+                purpose.as_str().as_bytes(),
+                &epoch.to_be_bytes(),
+            ];
+            Pseudonymiser::with_key(epoch, &derive(&key, &parts))
+        })
     }
 
     /// The order in which a pull visits its ranges: a keyed permutation of `0..count`, another one for every pull, so
     /// that two recipients' files do not align by position.
     #[must_use]
     pub fn visiting_order(&self, pull: PullId, recipient: &RecipientId, count: u32) -> VisitingOrder {
-        let key =
-            derive(self.pseudonym_key(), &[b"visiting order v1", recipient.as_str().as_bytes(), pull.as_bytes()]);
+        // Under the key of cursors: it does not change while a pull is under way.
+        let parts: [&[u8]; 3] = [b"visiting order v1", recipient.as_str().as_bytes(), pull.as_bytes()];
+        let key = derive(&self.capability_key(), &parts);
         let key: &[u8; 32] = &key;
         // Half of the even number of bits that hold `count`.
         let half = (u32::BITS - count.saturating_sub(1).leading_zeros()).div_ceil(2).max(1);

@@ -66,6 +66,13 @@ impl ReceiptSigner {
         Ok(Self { key, verifier })
     }
 
+    /// Lets the public keys of other signers be known beside this one: what they signed still holds.
+    #[must_use]
+    pub fn beside(mut self, others: &[Self]) -> Self {
+        self.verifier.keys.extend(others.iter().flat_map(|other| other.verifier.keys.iter().cloned()));
+        self
+    }
+
     /// What checks this signer's receipts.
     #[must_use]
     pub const fn verifier(&self) -> &ReceiptVerifier {

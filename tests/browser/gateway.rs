@@ -4,6 +4,7 @@ use app::{ClientProof, NewClient, SystemEntropy, TokenAsk};
 use consentry::config::{DataDir, Missing, Settings};
 use consentry::server::{self, Running};
 use kernel::authz::{Actor, Authorized, Scope};
+use kernel::seal::RootProvider;
 use serde_json::{Value, json};
 
 pub(crate) struct TestGateway {
@@ -18,7 +19,9 @@ impl TestGateway {
         let folder = tempfile::tempdir().unwrap();
         let environment = [("CONSENTRY__SERVER__LISTEN".to_owned(), "127.0.0.1:0".to_owned())].into();
         let mut settings = Settings::from_layers(None, environment).unwrap();
-        DataDir::open(folder.path(), Missing::Make, &SystemEntropy).unwrap().apply(&mut settings);
+        DataDir::open(folder.path(), Missing::Make, RootProvider::File, &SystemEntropy)
+            .unwrap()
+            .apply(&mut settings);
         let running = server::start(&settings).await.unwrap();
         let operator = Authorized::prove(Actor::Operator).unwrap();
         let mut tokens = Vec::new();

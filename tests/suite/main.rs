@@ -33,6 +33,8 @@ mod headers;
 mod idempotency;
 mod import_files;
 mod imports;
+mod key_providers;
+mod keys;
 mod ledger;
 mod ledger_http;
 mod limits;

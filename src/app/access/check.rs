@@ -170,7 +170,7 @@ impl Gateway {
         now: Timestamp,
     ) -> Result<Option<(TokenClaims, ClientActor)>, AuthenticateError> {
         let settings = self.settings();
-        let Ok(claims) = self.inner.tokens.verify(token, now, &settings.issuer, &settings.audience) else {
+        let Ok(claims) = self.signers().tokens.verify(token, now, &settings.issuer, &settings.audience) else {
             return Ok(None);
         };
         let store = &self.inner.store;

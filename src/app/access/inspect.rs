@@ -37,7 +37,7 @@ impl Gateway {
         let row = self.prove_client(proof, RefusedAttempt::InspectToken).await?;
         let settings = self.settings();
         let at = self.now();
-        let Ok(claims) = self.inner.tokens.verify(token, at, &settings.issuer, &settings.audience) else {
+        let Ok(claims) = self.signers().tokens.verify(token, at, &settings.issuer, &settings.audience) else {
             return Ok(());
         };
         if claims.client != row.id {

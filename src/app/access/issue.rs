@@ -147,7 +147,7 @@ impl Gateway {
             generation: row.generation,
             key,
         };
-        let access_token = self.inner.tokens.sign(&claims).map_err(|_| TokenDenial::Unavailable)?;
+        let access_token = self.signers().tokens.sign(&claims).map_err(|_| TokenDenial::Unavailable)?;
         let (expires_in, scope) = (settings.token_seconds, claims.scope);
         Ok(IssuedToken { access_token, expires_in, scope, is_bound: key.is_some() })
     }

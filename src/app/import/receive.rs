@@ -157,7 +157,8 @@ impl Importing {
             }
         }
         let staged = self.compare(rows).await?;
-        let stage = StageRows { import: self.import, rows: staged, at: self.gateway.now() };
+        let keyring = std::sync::Arc::clone(&self.gateway.inner.keyring);
+        let stage = StageRows { keyring, import: self.import, rows: staged, at: self.gateway.now() };
         match self.gateway.inner.store.perform(&stage).await {
             Ok(_) => Ok(()),
             Err(StoreError::Conflict) => Err(AppError::Conflict(Code::ImportGone)),
@@ -316,7 +317,7 @@ impl Known {
     async fn of(gateway: &Gateway, rows: &[(u64, StagedRow)]) -> Result<Self, AppError> {
         let (store, keyring) = (&gateway.inner.store, &gateway.inner.keyring);
         let prints: Vec<_> = rows.iter().flat_map(|(_, row)| row.fingerprints()).collect();
-        let found = store.rows_by_fingerprints(&prints).await?;
+        let found = store.rows_by_fingerprints(keyring, &prints).await?;
         let owners: HashMap<_, _> = found.iter().map(|(print, row)| (*print, row.id)).collect();
         let persons = found.into_iter().map(|(_, row)| (row.id, row)).collect();
         let stranger = |row: &&StagedRow| !row.fingerprints().any(|print| owners.contains_key(&print));
@@ -363,5 +364,5 @@ fn marks<'a>(
     keyring: &'a kernel::seal::Keyring,
     row: &'a StagedRow,
 ) -> impl Iterator<Item = SuppressionFingerprint> + 'a {
-    row.fingerprints().chain(row.variants.iter().copied()).map(|print| keyring.suppression_of(&print))
+    row.fingerprints().chain(row.variants.iter().copied()).flat_map(|print| keyring.suppressions_of(&print))
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use kernel::ledger::Checkpoint;
+use kernel::ledger::note::{NoteVerifier, OpenedNote};
 use kernel::ledger::proof::{ConsistencyProof, InclusionProof};
 use kernel::ledger::tile::{TileKind, TilePath, WIDTH, join, slices_of, width_at};
 use kernel::ledger::tree::{TreeHash, consistency_ranges, empty_root, inclusion_ranges, root_of};
@@ -16,10 +17,24 @@ use crate::gateway::Gateway;
 const COSIGNED_LAG_MS: i64 = 60_000;
 
 impl Gateway {
-    /// The key that checks the checkpoints, as `name+id+key`.
+    /// The key that checks the checkpoints that are signed now, as `name+id+key`.
     #[must_use]
     pub fn ledger_vkey(&self) -> String {
-        self.inner.ledger_signer.verifier().vkey()
+        self.signers().ledger.verifier().vkey()
+    }
+
+    /// Every key that checks a checkpoint, of now, of before and of soon: the one that signs now first.
+    #[must_use]
+    pub fn ledger_vkeys(&self) -> Vec<String> {
+        self.signers().ledger_keys.iter().map(NoteVerifier::vkey).collect()
+    }
+
+    /// The key that checks one checkpoint: the newest of those that signed it.
+    pub(crate) fn vkey_of(&self, note: &str) -> String {
+        let signers = self.signers();
+        let opened = OpenedNote::open(note, &signers.ledger_keys);
+        let newest = opened.ok().and_then(|opened| opened.signed_by().first().map(|key| key.vkey()));
+        newest.unwrap_or_else(|| signers.ledger.verifier().vkey())
     }
 
     /// The latest checkpoint as a signed note; where witnesses cosign, the latest that one did, if it is fresh.
@@ -114,7 +129,7 @@ impl Gateway {
     /// The checkpoint of a ledger that nothing is in yet: everything is consistent with it.
     fn empty_checkpoint(&self) -> Result<String, AppError> {
         Checkpoint::new(&self.settings().ledger_origin, 0, empty_root())
-            .and_then(|checkpoint| checkpoint.sign(&self.inner.ledger_signer))
+            .and_then(|checkpoint| checkpoint.sign(&self.signers().ledger))
             .map_err(|_| AppError::internal("the empty checkpoint could not be signed"))
     }
 

@@ -46,17 +46,17 @@ impl Gateway {
         older: Option<&Checkpoint>,
         progress: impl FnMut(u64, u64) + Send,
     ) -> Result<LedgerReport, AppError> {
-        Ok(verify(&self.inner.store, self.inner.ledger_signer.verifier(), older, progress).await?)
+        Ok(verify(&self.inner.store, &self.signers().ledger_keys, older, progress).await?)
     }
 }
 
-/// Verifies the ledger of a database without any secret: with the public key that its checkpoints are signed with.
+/// Verifies the ledger of a database without any secret: with the public keys that its checkpoints are signed with.
 ///
 /// # Errors
 /// When the database cannot be used.
 pub async fn verify_database(
     url: &str,
-    verifier: &NoteVerifier,
+    verifiers: &[NoteVerifier],
     older: Option<&Checkpoint>,
     progress: impl FnMut(u64, u64) + Send,
 ) -> Result<LedgerReport, OpenGatewayError> {
@@ -65,21 +65,21 @@ pub async fn verify_database(
         0 => {}
         pending => return Err(OpenGatewayError::PendingMigrations(pending)),
     }
-    let report = verify(&store, verifier, older, progress).await?;
+    let report = verify(&store, verifiers, older, progress).await?;
     store.close().await;
     Ok(report)
 }
 
 async fn verify(
     store: &Store,
-    verifier: &NoteVerifier,
+    verifiers: &[NoteVerifier],
     older: Option<&Checkpoint>,
     mut progress: impl FnMut(u64, u64) + Send,
 ) -> Result<LedgerReport, StoreError> {
     let expected = store.latest_checkpoint().await?.map_or(0, |latest| latest.size);
     let mut walk = Walk {
         store,
-        verifier,
+        verifiers,
         older,
         frontier: Frontier::default(),
         levels: vec![Vec::new()],
@@ -115,7 +115,7 @@ async fn verify(
 
 struct Walk<'a> {
     store: &'a Store,
-    verifier: &'a NoteVerifier,
+    verifiers: &'a [NoteVerifier],
     older: Option<&'a Checkpoint>,
     frontier: Frontier,
     /// The hashes of the tile that is being filled, level by level.
@@ -156,8 +156,11 @@ impl Walk<'_> {
         let before = self.frontier.clone();
         let fault = compare(start, &batch.secret, &batch.published, &entries);
         self.push(&batch.published, &entries).await?;
-        let signed =
-            Checkpoint::open(&batch.checkpoint.note, self.verifier.name(), std::slice::from_ref(self.verifier));
+        let signed = Checkpoint::open(
+            &batch.checkpoint.note,
+            self.verifiers.first().map_or("", NoteVerifier::name),
+            self.verifiers,
+        );
         let signed = signed.ok().filter(|signed| signed.size() == size);
         let root = self.frontier.root();
         let is_signed = signed.as_ref().is_some_and(|signed| *signed.root() == root);

@@ -215,10 +215,11 @@ impl Gateway {
         match keys {
             LookupKeys::Pseudonyms(pseudonyms) => {
                 let (current, previous) = ready.epochs;
-                let of = |epoch| self.inner.keyring.pseudonymiser(ready.recipient(), ready.purpose(), epoch);
-                let epochs: Vec<_> = std::iter::once(current).chain(previous).map(of).collect();
+                let of = |epoch| self.inner.keyring.pseudonymisers(ready.recipient(), ready.purpose(), epoch);
+                let epochs: Vec<_> = std::iter::once(current).chain(previous).flat_map(of).collect();
                 for (at, pseudonym) in pseudonyms.iter().enumerate() {
-                    if let Some(subject) = epochs.iter().find_map(|epoch| epoch.resolve(*pseudonym)) {
+                    // While a key is exchanged a pseudonym has a reading under each: at most one is anybody.
+                    for subject in epochs.iter().filter_map(|epoch| epoch.resolve(*pseudonym)) {
                         subjects.entry(subject).or_insert(position(at));
                     }
                 }
@@ -226,7 +227,7 @@ impl Gateway {
             LookupKeys::Identifiers(identifiers) => {
                 let prints: Vec<_> =
                     identifiers.iter().map(|identifier| self.inner.keyring.fingerprint(identifier)).collect();
-                for (print, row) in self.inner.store.rows_by_fingerprints(&prints).await? {
+                for (print, row) in self.inner.store.rows_by_fingerprints(&self.inner.keyring, &prints).await? {
                     if let Some(at) = prints.iter().position(|known| *known == print) {
                         let first = subjects.entry(row.id).or_insert(position(at));
                         *first = (*first).min(position(at));

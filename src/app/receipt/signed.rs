@@ -54,8 +54,8 @@ impl Gateway {
             signed: None,
             notices: Vec::new(),
             chain: vec![self.link(index, &checkpoint, false).await?],
+            keys: self.evidence_keys(&checkpoint.note),
             checkpoint: checkpoint.note,
-            keys: self.evidence_keys(),
         };
         file_of(&file)
     }
@@ -99,7 +99,7 @@ impl Gateway {
                 let claims = json!({
                     "iss": telling.issuer, "iat": self.now().as_seconds(), "sub": telling.person, "receipt": document,
                 });
-                self.inner.receipt_signer.sign(&claims).map_err(|_| unsigned())?
+                self.signers().receipt.sign(&claims).map_err(|_| unsigned())?
             }
         };
         Ok(text_of(format, "consent-record".to_owned(), token))
@@ -124,7 +124,7 @@ impl Gateway {
             let place = json!({ "origin": origin, "index": link.index, "published": link.published });
             members.insert("ledger".to_owned(), place);
         }
-        self.inner.receipt_signer.sign(&claims).map_err(|_| unsigned())
+        self.signers().receipt.sign(&claims).map_err(|_| unsigned())
     }
 
     fn sign_selective(
@@ -150,7 +150,7 @@ impl Gateway {
         let records = document.get("dpv:hasRecordOfActivity").or_else(|| document.get("@graph"));
         let records = records.and_then(Json::as_array).cloned().unwrap_or_default();
         let claims = SelectiveClaims { open, members, lists: vec![("records".to_owned(), records)] };
-        self.inner.receipt_signer.sign_selective(claims, &*self.inner.entropy).map_err(|_| unsigned())
+        self.signers().receipt.sign_selective(claims, &*self.inner.entropy).map_err(|_| unsigned())
     }
 
     /// The address in a person's own copy.
@@ -213,8 +213,8 @@ impl Gateway {
             document: Some(document),
             signed: Some(signed),
             chain,
+            keys: self.evidence_keys(&checkpoint.note),
             checkpoint: checkpoint.note,
-            keys: self.evidence_keys(),
         };
         file_of(&file)
     }
@@ -271,8 +271,8 @@ impl Gateway {
         })
     }
 
-    fn evidence_keys(&self) -> EvidenceKeys {
-        EvidenceKeys { ledger_vkey: self.ledger_vkey(), jwks: self.inner.receipt_signer.verifier().jwks() }
+    fn evidence_keys(&self, checkpoint: &str) -> EvidenceKeys {
+        EvidenceKeys { ledger_vkey: self.vkey_of(checkpoint), jwks: self.signers().receipt.verifier().jwks() }
     }
 }
 

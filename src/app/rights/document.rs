@@ -38,7 +38,7 @@ impl Gateway {
         let store = &self.inner.store;
         let Some(row) = store.rows_by_ids(&[subject]).await?.pop() else { return Ok(None) };
         let acts = store.consent_acts(subject).await?;
-        let identifiers = store.fingerprints_of(subject).await?;
+        let identifiers = store.fingerprints_of(&self.inner.keyring, subject).await?;
         let disclosures = self.disclosures_of(row.ordinal).await?;
         let imports = store.imports_of(subject).await?;
         let opened = self.open_rows(&row, &acts, at)?;

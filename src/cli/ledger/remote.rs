@@ -44,20 +44,24 @@ impl Log {
         Ok(Self { http, base })
     }
 
-    pub(super) async fn vkey(&self) -> anyhow::Result<NoteVerifier> {
+    /// The keys that the ledger names itself, one a line: the one that signs now first.
+    pub(super) async fn vkeys(&self) -> anyhow::Result<Vec<NoteVerifier>> {
         let text = self.text("vkey").await?;
-        NoteVerifier::from_vkey(text.trim()).context("the ledger's verifier key is none")
+        let keys: Result<Vec<_>, _> = text.lines().map(|line| NoteVerifier::from_vkey(line.trim())).collect();
+        let keys = keys.context("the ledger's verifier key is none")?;
+        ensure!(!keys.is_empty(), "the ledger names no verifier key");
+        Ok(keys)
     }
 
     /// Reads everything and compares it.
     pub(super) async fn verify(
         &self,
-        verifier: &NoteVerifier,
+        verifiers: &[NoteVerifier],
         older: Option<&Checkpoint>,
         tell: impl Fn(u64, u64),
     ) -> anyhow::Result<LedgerReport> {
         let note = self.text("checkpoint").await?;
-        let checkpoint = Checkpoint::open(&note, verifier.name(), std::slice::from_ref(verifier));
+        let checkpoint = Checkpoint::open(&note, verifiers.first().map_or("", NoteVerifier::name), verifiers);
         let Ok(checkpoint) = checkpoint else {
             let unsigned = LedgerFault::among(Tampering::Checkpoint, 0..0);
             return Ok(report(&Frontier::default(), Some(unsigned)));

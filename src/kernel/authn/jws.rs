@@ -17,6 +17,9 @@ use thiserror::Error;
 const MOST_BYTES: usize = 8 * 1024;
 /// The most keys of a client.
 const MOST_KEYS: usize = 8;
+/// The least size of an RSA key.
+const LEAST_RSA_BITS: usize = 3_072;
+
 /// Members of a JSON Web Key that must stay with its owner (RFC 7518 §6).
 const PRIVATE: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
@@ -47,6 +50,9 @@ pub enum JwsError {
     /// A key that is none, or not only public.
     #[error("the key cannot be used")]
     Key,
+    /// An RSA key of less than 128 bits of strength (NIST SP 800-57).
+    #[error("an RSA key must have at least 3072 bits; EC P-256, P-384 and Ed25519 keys are taken, too")]
+    WeakKey,
     /// No known key made the signature.
     #[error("the signature is wrong")]
     Signature,
@@ -147,12 +153,25 @@ pub(super) fn public_key(value: &Value) -> Result<Jwk, JwsError> {
         key.algorithm,
         AlgorithmParameters::EllipticCurve(_) | AlgorithmParameters::RSA(_) | AlgorithmParameters::OctetKeyPair(_)
     );
+    if let AlgorithmParameters::RSA(parameters) = &key.algorithm
+        && rsa_bits(&parameters.n) < LEAST_RSA_BITS
+    {
+        return Err(JwsError::WeakKey);
+    }
     let is_for_signing = matches!(key.common.public_key_use, None | Some(PublicKeyUse::Signature));
     if is_asymmetric && is_for_signing && DecodingKey::from_jwk(&key).is_ok() {
         Ok(key)
     } else {
         Err(JwsError::Key)
     }
+}
+
+/// How many bits an RSA modulus has.
+fn rsa_bits(modulus: &str) -> usize {
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(modulus).unwrap_or_default();
+    let significant = bytes.iter().skip_while(|byte| **byte == 0);
+    let leading = bytes.iter().find(|byte| **byte != 0).map_or(0, |byte| byte.leading_zeros() as usize);
+    significant.count() * 8 - leading
 }
 
 /// The thumbprint of a key.
@@ -226,4 +245,34 @@ pub(super) fn decoded<T: DeserializeOwned>(part: &str) -> Result<T, JwsError> {
 /// Whether an identifier that is used once is long enough to be one and short enough to be looked at.
 pub(super) const fn is_single_use_id(id: &str) -> bool {
     !id.is_empty() && id.len() <= 256
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use serde_json::json;
+
+    use super::*;
+
+    fn rsa(bits: usize, leading_zero: bool) -> Value {
+        let mut modulus = vec![0xff; bits / 8];
+        modulus[0] = 0x80;
+        if leading_zero {
+            modulus.insert(0, 0);
+        }
+        json!({ "kty": "RSA", "e": "AQAB", "n": BASE64_URL_SAFE_NO_PAD.encode(modulus) })
+    }
+
+    #[test]
+    fn an_rsa_key_has_at_least_3072_bits() {
+        for (bits, zero) in [(3_072, false), (4_096, false), (3_072, true)] {
+            assert!(public_key(&rsa(bits, zero)).is_ok(), "{bits}");
+        }
+        for (bits, zero) in [(2_048, false), (3_064, false), (3_064, true), (1_024, true)] {
+            assert_eq!(public_key(&rsa(bits, zero)).unwrap_err(), JwsError::WeakKey, "{bits}");
+        }
+        let keys = json!({ "keys": [rsa(2_048, false)] }).to_string();
+        let refused = ClientKeys::from_json(&keys).unwrap_err().to_string();
+        assert!(refused.contains("3072 bits"), "{refused}");
+    }
 }

@@ -106,7 +106,7 @@ impl Keyring {
     /// same text, and two links never share a nonce.
     fn seal_link(&self, kind: Kind, plain: &[u8], at: Timestamp) -> Result<String, CapabilityError> {
         let day = u16::try_from(at.day_number()).map_err(|_| CapabilityError)?.to_be_bytes();
-        let digest = keyed_digest(self.capability_key(), &[b"link nonce v1", kind.context(), &day, plain]);
+        let digest = keyed_digest(&self.capability_key(), &[b"link nonce v1", kind.context(), &day, plain]);
         let nonce = digest.first_chunk::<12>().ok_or(CapabilityError)?;
         let sealed = self
             .link_cipher(kind, day)
@@ -128,7 +128,7 @@ impl Keyring {
     }
 
     fn link_cipher(&self, kind: Kind, day: [u8; 2]) -> Aes256Gcm {
-        let key = derive(self.capability_key(), &[kind.context(), &day]);
+        let key = derive(&self.capability_key(), &[kind.context(), &day]);
         let key: &[u8; 32] = &key;
         Aes256Gcm::new(key.into())
     }

@@ -56,12 +56,12 @@ impl Keyring {
     }
 
     fn receipt_mask(&self, label: &[u8], receipt: ReceiptId) -> Pseudonymiser {
-        Pseudonymiser::with_key(1, &derive(self.capability_key(), &[label, receipt.as_bytes()]))
+        Pseudonymiser::with_key(1, &derive(&self.capability_key(), &[label, receipt.as_bytes()]))
     }
 
     fn receipt_mac(&self, hidden: &[u8], receipt: ReceiptId, regime: &str) -> [u8; 16] {
         let parts: [&[u8]; 4] = [b"receipt v1", hidden, receipt.as_bytes(), regime.as_bytes()];
-        let mac = keyed_digest(self.capability_key(), &parts);
+        let mac = keyed_digest(&self.capability_key(), &parts);
         let mut short = [0; 16];
         for (byte, full) in short.iter_mut().zip(mac) {
             *byte = full;

@@ -13,8 +13,10 @@ use crate::id::{ImportId, LedgerRef, PullId, ReceiptId, RightsRequestId};
 use crate::policy::PolicyVersion;
 use crate::purpose::Purpose;
 use crate::recipient::RecipientId;
+use crate::seal::{KeyUse, RootProvider};
 use crate::source::SourceId;
 use crate::staff::{Role, StaffId};
+use crate::time::Timestamp;
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode, Serialize)]
@@ -392,6 +394,52 @@ pub enum LedgerEvent {
         #[n(2)]
         count: u64,
     },
+    /// The working keys were sealed under a root key: made, or moved to another one.
+    #[n(61)]
+    KeySetSealed {
+        /// Who keeps the root key.
+        #[n(0)]
+        provider: RootProvider,
+        /// Whether the keys were made just then.
+        #[n(1)]
+        made: bool,
+    },
+    /// A key was rotated: another one is used from a time on.
+    #[n(62)]
+    KeyRotated {
+        /// What it is for.
+        #[n(0)]
+        key_use: KeyUse,
+        /// The number of the new key.
+        #[n(1)]
+        id: u32,
+        /// From when on it is used.
+        #[n(2)]
+        from: Timestamp,
+    },
+    /// Everything that an older key held is under the new one.
+    #[n(63)]
+    KeyTakenOver {
+        /// What it is for.
+        #[n(0)]
+        key_use: KeyUse,
+        /// The number of the new key.
+        #[n(1)]
+        id: u32,
+        /// How much was taken over.
+        #[n(2)]
+        count: u64,
+    },
+    /// A key was taken out of use.
+    #[n(64)]
+    KeyRetired {
+        /// What it was for.
+        #[n(0)]
+        key_use: KeyUse,
+        /// Its number.
+        #[n(1)]
+        id: u32,
+    },
 }
 
 /// What changed about a member of staff.
@@ -603,6 +651,10 @@ impl LedgerEvent {
             Self::ClientCredentialsReplaced { .. } => "client_credentials_replaced",
             Self::AttributesForgotten { .. } => "attributes_forgotten",
             Self::LedgerRead { .. } => "ledger_read",
+            Self::KeySetSealed { .. } => "key_set_sealed",
+            Self::KeyRotated { .. } => "key_rotated",
+            Self::KeyTakenOver { .. } => "key_taken_over",
+            Self::KeyRetired { .. } => "key_retired",
             Self::RightsRequestCompleted { .. } => "rights_request_completed",
             Self::UnconfirmedPurged { .. } => "unconfirmed_purged",
             Self::SubjectInspected { .. } => "subject_inspected",

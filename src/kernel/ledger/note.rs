@@ -48,6 +48,8 @@ pub enum NoteError {
 pub struct NoteSigner {
     key: SigningKey,
     verifier: NoteVerifier,
+    /// Who signs beside it: whoever knows the key before this one goes on without noticing.
+    beside: Vec<NoteSigner>,
 }
 
 impl NoteSigner {
@@ -58,7 +60,15 @@ impl NoteSigner {
     pub fn new(name: &str, seed: [u8; 32]) -> Result<Self, NoteError> {
         let key = SigningKey::from_bytes(&Zeroizing::new(seed));
         let verifier = NoteVerifier::new(name, key.verifying_key())?;
-        Ok(Self { key, verifier })
+        Ok(Self { key, verifier, beside: Vec::new() })
+    }
+
+    /// Lets other keys sign the same notes, too: up to 15.
+    #[must_use]
+    pub fn beside(mut self, others: Vec<Self>) -> Self {
+        self.beside = others;
+        self.beside.truncate(MAX_SIGNATURES - 1);
+        self
     }
 
     /// What checks this signer's notes.
@@ -75,9 +85,14 @@ impl NoteSigner {
         if !text.ends_with('\n') || has_control_characters(text) {
             return Err(NoteError::Text);
         }
+        let lines: String = std::iter::once(self).chain(&self.beside).map(|signer| signer.line(text)).collect();
+        Ok(format!("{text}\n{lines}"))
+    }
+
+    fn line(&self, text: &str) -> String {
         let signature = self.key.sign(text.as_bytes()).to_bytes();
         let signature = BASE64_STANDARD.encode([&self.verifier.id[..], &signature].concat());
-        Ok(format!("{text}\n\u{2014} {} {signature}\n", self.verifier.name))
+        format!("\u{2014} {} {signature}\n", self.verifier.name)
     }
 }
 

@@ -72,11 +72,7 @@ impl Keyring {
         entropy: &dyn Entropy,
     ) -> Result<(ImportKey, WrappedKey), SealError> {
         let data_key = Zeroizing::new(entropy.bytes_32());
-        let (id, cipher) = self.wrapping.first().ok_or(SealError)?;
-        let nonce = Nonce::generate();
-        let payload = Payload { msg: data_key.as_slice(), aad: &wrap_context(import, *id) };
-        let sealed = cipher.encrypt(&nonce, payload).map_err(|_| SealError)?;
-        let wrapped = WrappedKey::join(*id, nonce.as_slice(), &sealed).ok_or(SealError)?;
+        let wrapped = self.ring.load().wrap(|id| wrap_context(import, id), &data_key)?;
         Ok((ImportKey::new(import, &data_key), wrapped))
     }
 
@@ -85,12 +81,16 @@ impl Keyring {
     /// # Errors
     /// When it is of another import, was altered, or its wrapping key is not in this ring.
     pub fn unwrap_import_key(&self, import: ImportId, wrapped: &[u8]) -> Result<ImportKey, OpenError> {
-        let (id, nonce, sealed) = WrappedKey::split(wrapped).ok_or(OpenError)?;
-        let (_, cipher) = self.wrapping.iter().find(|(known, _)| *known == id).ok_or(OpenError)?;
-        let payload = Payload { msg: sealed, aad: &wrap_context(import, id) };
-        let plain = cipher.decrypt(nonce.into(), payload).map(Zeroizing::new).map_err(|_| OpenError)?;
-        let key: &[u8; 32] = plain.as_slice().try_into().map_err(|_| OpenError)?;
-        Ok(ImportKey::new(import, key))
+        let key = self.ring.load().unwrap(|id| wrap_context(import, id), wrapped)?;
+        Ok(ImportKey::new(import, &key))
+    }
+
+    /// Wraps an import's key anew, with the key that wraps now. `None`: it is wrapped with that key already.
+    ///
+    /// # Errors
+    /// When it does not unwrap.
+    pub fn rewrap_import_key(&self, import: ImportId, wrapped: &[u8]) -> Result<Option<WrappedKey>, OpenError> {
+        self.ring.load().rewrap(|id| wrap_context(import, id), wrapped)
     }
 
     /// A keyed digest of a file or of what an import did, for the ledger.

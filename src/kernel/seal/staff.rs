@@ -38,7 +38,7 @@ impl Keyring {
         kind: StaffSecret,
         secret: &[u8],
     ) -> Result<Vec<u8>, SealError> {
-        let cipher = Aes256Gcm::new((&*self.staff).into());
+        let cipher = Aes256Gcm::new((&*self.ring.load().staff).into());
         let nonce = Nonce::generate();
         let aad = kind.context(staff);
         let sealed = cipher.encrypt(&nonce, Payload { msg: secret, aad: &aad }).map_err(|_| SealError)?;
@@ -56,7 +56,7 @@ impl Keyring {
         sealed: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, OpenError> {
         let (nonce, sealed) = sealed.split_first_chunk::<12>().ok_or(OpenError)?;
-        let cipher = Aes256Gcm::new((&*self.staff).into());
+        let cipher = Aes256Gcm::new((&*self.ring.load().staff).into());
         let aad = kind.context(staff);
         cipher.decrypt(nonce.into(), Payload { msg: sealed, aad: &aad }).map(Zeroizing::new).map_err(|_| OpenError)
     }

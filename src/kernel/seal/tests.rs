@@ -5,7 +5,7 @@ use crate::consent::Standing;
 use crate::time::Timestamp;
 
 /// Entropy that counts, so that test keys are different and repeatable.
-struct Counting(std::sync::atomic::AtomicU8);
+pub(crate) struct Counting(pub(crate) std::sync::atomic::AtomicU8);
 
 impl Entropy for Counting {
     fn fill(&self, bytes: &mut [u8]) {
@@ -40,8 +40,13 @@ fn a_key_file_survives_its_text_and_shows_nothing() {
     // A key file from before receipts were signed goes on as it is, and signs the same for ever.
     let (older, _) = text.split_once("\n[[key]]\nuse = \"receipt\"").unwrap();
     let ring = || Keyring::new(&KeySet::from_toml(older).unwrap()).unwrap();
-    assert_eq!(ring().receipt_seed(), ring().receipt_seed());
-    assert!(ring().receipt_seed() != ring().ledger_seed());
+    assert_eq!(*ring().receipt_seeds()[0].seed, *ring().receipt_seeds()[0].seed);
+    assert!(*ring().receipt_seeds()[0].seed != *ring().ledger_seeds()[0].seed);
+    let mut settled = KeySet::from_toml(older).unwrap();
+    settled.settle_receipts();
+    settled.add(KeyUse::Ledger, &Counting(70.into()), Timestamp::from_millis(0));
+    let settled = Keyring::new(&settled).unwrap().receipt_seeds();
+    assert_eq!((settled.len(), *settled[0].seed), (1, *ring().receipt_seeds()[0].seed));
     let without = text.replace("use = \"token\"", "use = \"ledger\"").replace("id = 1\nsecret", "id = 2\nsecret");
     assert!(KeySet::from_toml(&without).is_err(), "two keys of one use and id");
 }

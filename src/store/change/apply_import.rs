@@ -277,7 +277,7 @@ impl ApplyImport {
 
     fn marks<'a>(&'a self, row: &'a StagedRow) -> impl Iterator<Item = SuppressionFingerprint> + 'a {
         let prints = row.fingerprints().chain(row.variants.iter().copied());
-        prints.map(|print| self.keyring.suppression_of(&print))
+        prints.flat_map(|print| self.keyring.suppressions_of(&print))
     }
 
     /// Which of the strangers' identifiers are suppressed, and whether by an erasure.

@@ -396,7 +396,8 @@ impl CaptureConsents {
         marks: &[SuppressionFingerprint],
     ) -> Result<bool, StoreError> {
         let fingerprints =
-            who.iter().flat_map(|who| &who.fingerprints).map(|(_, print)| print.as_bytes().to_vec());
+            who.iter().flat_map(|who| &who.fingerprints).flat_map(|(_, print)| self.keyring.index_of(print));
+        let fingerprints = fingerprints.map(|print| print.as_bytes().to_vec());
         let marks = marks.iter().map(|mark| mark.as_bytes().to_vec());
         let found = sql("SELECT EXISTS (SELECT FROM subject_identifier WHERE fingerprint = ANY($1::bytea[])) \
              OR EXISTS (SELECT FROM suppression WHERE fingerprint = ANY($2::bytea[]))")
@@ -422,7 +423,7 @@ impl CaptureConsents {
     }
 
     fn marks<'a>(&'a self, who: &'a Identified) -> impl Iterator<Item = SuppressionFingerprint> + 'a {
-        who.fingerprints.iter().map(|(_, fingerprint)| self.keyring.suppression_of(fingerprint))
+        who.fingerprints.iter().flat_map(|(_, fingerprint)| self.keyring.suppressions_of(fingerprint))
     }
 
     /// Whether everything a post says was captured before its person was erased: an erasure is not undone by a post

@@ -9,7 +9,7 @@ use kernel::attribute::{AttributeName, Value};
 use kernel::consent::{ConsentEvent, EventKind, Evidence, Standing};
 use kernel::entropy::Entropy;
 use kernel::id::{LedgerRef, ReceiptId};
-use kernel::identifier::{Fingerprint, IdentifierKind, SuppressionFingerprint};
+use kernel::identifier::{Fingerprint, IdentifierKind, IndexPrint, SuppressionFingerprint};
 use kernel::purpose::Purpose;
 use kernel::regime::{Regime, RegimeSource};
 use kernel::seal::{Keyring, SealedRecord, SubjectKey, WrappedKey, merge_record};
@@ -83,7 +83,7 @@ impl<'c> Crowd<'c> {
     ) -> Result<Self, StoreError> {
         let fingerprints: BTreeSet<Fingerprint> =
             who.flat_map(|who| who.fingerprints.iter().map(|(_, fingerprint)| *fingerprint)).collect();
-        let known = find_subjects(conn, &fingerprints).await?;
+        let known = find_subjects(conn, keyring, &fingerprints).await?;
         Ok(Self { known, ..Self::of_strangers((keyring, entropy), at) })
     }
 
@@ -183,42 +183,59 @@ impl<'c> Crowd<'c> {
 
     /// Adds fingerprints. When another batch added one of them first, everything is begun anew and finds its subject.
     async fn link(&self, conn: &Conn<'_>) -> Result<(), StoreError> {
+        let rows = self.index_rows();
         let added = match conn.backend() {
-            _ if self.links.is_empty() => 0,
+            _ if rows.is_empty() => 0,
             Backend::Postgres => {
                 let (mut fingerprints, mut kinds, mut subjects) = (Vec::new(), Vec::new(), Vec::new());
-                for (fingerprint, (kind, subject)) in &self.links {
-                    fingerprints.push(fingerprint.as_bytes().to_vec());
-                    kinds.push(kind.as_str().to_owned());
-                    subjects.push(subject.as_bytes().to_vec());
+                let mut key_ids = Vec::new();
+                for row in &rows {
+                    fingerprints.push(row.print.as_bytes().to_vec());
+                    kinds.push(row.kind.as_str().to_owned());
+                    subjects.push(row.subject.as_bytes().to_vec());
+                    key_ids.push(i64::from(row.key_id));
                 }
-                sql("INSERT INTO subject_identifier (fingerprint, kind, subject_id, added_at) \
-                     SELECT fingerprint, kind, subject_id, $1::bigint \
-                     FROM unnest($2::bytea[], $3::text[], $4::bytea[]) AS t (fingerprint, kind, subject_id) \
+                sql("INSERT INTO subject_identifier (fingerprint, kind, subject_id, added_at, key_id) \
+                     SELECT fingerprint, kind, subject_id, $1::bigint, key_id \
+                     FROM unnest($2::bytea[], $3::text[], $4::bytea[], $5::bigint[]) \
+                         AS t (fingerprint, kind, subject_id, key_id) \
                      ON CONFLICT (fingerprint) DO NOTHING")
                 .with(self.at.as_millis())
                 .with(fingerprints)
                 .with(kinds)
                 .with(subjects)
+                .with(key_ids)
                 .execute(conn.raw())
                 .await?
             }
             Backend::Sqlite => {
                 let mut added = 0;
-                for (fingerprint, (kind, subject)) in &self.links {
-                    added += sql("INSERT INTO subject_identifier (fingerprint, kind, subject_id, added_at) \
-                         VALUES ($1, $2, $3, $4)")
-                    .with_bytes(fingerprint.as_bytes())
-                    .with(kind.as_str())
-                    .with_bytes(subject.as_bytes())
-                    .with(self.at.as_millis())
-                    .execute(conn.raw())
-                    .await?;
+                for row in &rows {
+                    added +=
+                        sql("INSERT INTO subject_identifier (fingerprint, kind, subject_id, added_at, key_id) \
+                         VALUES ($1, $2, $3, $4, $5)")
+                        .with_bytes(row.print.as_bytes())
+                        .with(row.kind.as_str())
+                        .with_bytes(row.subject.as_bytes())
+                        .with(self.at.as_millis())
+                        .with(i64::from(row.key_id))
+                        .execute(conn.raw())
+                        .await?;
                 }
                 added
             }
         };
-        if added == self.links.len() as u64 { Ok(()) } else { Err(StoreError::Busy) }
+        if added == rows.len() as u64 { Ok(()) } else { Err(StoreError::Busy) }
+    }
+
+    /// What is written into the index: while a key is exchanged, in two layers.
+    fn index_rows(&self) -> Vec<IndexRow> {
+        let links = self.links.iter();
+        let rows = links.flat_map(|(fingerprint, (kind, subject))| {
+            let layers = self.keyring.index_rows(fingerprint).into_iter();
+            layers.map(|(key_id, print)| IndexRow { key_id, print, kind: *kind, subject: *subject })
+        });
+        rows.collect()
     }
 
     /// What is held of somebody who is here: the standing and the packed record.
@@ -241,10 +258,12 @@ impl<'c> Crowd<'c> {
     ) -> Result<(), StoreError> {
         for fingerprint in fingerprints {
             if self.links.remove(fingerprint).is_some() {
-                sql("DELETE FROM subject_identifier WHERE fingerprint = $1")
-                    .with_bytes(fingerprint.as_bytes())
-                    .execute(conn.raw())
-                    .await?;
+                for print in self.keyring.index_of(fingerprint) {
+                    sql("DELETE FROM subject_identifier WHERE fingerprint = $1")
+                        .with_bytes(print.as_bytes())
+                        .execute(conn.raw())
+                        .await?;
+                }
             }
         }
         Ok(())
@@ -408,16 +427,19 @@ impl<'c> Crowd<'c> {
             keys.push(wrapped.as_bytes());
             records.push(member.record.as_slice());
         }
-        let links = || self.links.iter();
+        let rows = self.index_rows();
+        let links = || rows.iter();
+        let searched: Vec<_> = self.links.keys().flat_map(|print| self.keyring.index_of(print)).collect();
         // Who was known when the statement began is looked for beside the conflicts, too: an insertion waits for an
         // erasure that is in work and then succeeds, while the erasure's mark came after the statement began.
         let acts = || self.acts.iter();
         let statement = once
             .begin(
                 at_once!(
-                    "links AS (INSERT INTO subject_identifier (fingerprint, kind, subject_id, added_at) \
-                     SELECT fingerprint, kind, subject_id, $3 \
-                     FROM unnest($4::bytea[], $5::text[], $6::bytea[]) AS t (fingerprint, kind, subject_id) \
+                    "links AS (INSERT INTO subject_identifier (fingerprint, kind, subject_id, added_at, key_id) \
+                     SELECT fingerprint, kind, subject_id, $3, key_id \
+                     FROM unnest($4::bytea[], $5::text[], $6::bytea[], $19::bigint[]) \
+                         AS t (fingerprint, kind, subject_id, key_id) \
                      ON CONFLICT (fingerprint) DO NOTHING RETURNING 1), \
                  subjects AS (INSERT INTO subject (id, ordinal, change_sequence, version, created_at, ledger_ref, \
                          wrapped_key, standing, record) \
@@ -430,15 +452,15 @@ impl<'c> Crowd<'c> {
                      FROM unnest($12::bytea[], $13::int[], $14::int[], $15::bigint[], $16::bytea[], $17::bytea[]) \
                          AS t (subject_id, sequence, events, received_at, receipt, sealed)) \
                  SELECT 1 / ((SELECT count(*) FROM links) = cardinality($4::bytea[]) \
-                     AND NOT EXISTS (SELECT FROM subject_identifier WHERE fingerprint = ANY($4::bytea[])) \
+                     AND NOT EXISTS (SELECT FROM subject_identifier WHERE fingerprint = ANY($20::bytea[])) \
                      AND NOT EXISTS (SELECT FROM suppression WHERE fingerprint = ANY($18::bytea[])))::int"
                 ),
                 entries,
             )?
             .bind(self.at.as_millis())
-            .bind(links().map(|(fingerprint, _)| fingerprint.as_bytes().as_slice()).collect::<Vec<_>>())
-            .bind(links().map(|(_, (kind, _))| kind.as_str()).collect::<Vec<_>>())
-            .bind(links().map(|(_, (_, subject))| subject.as_bytes().as_slice()).collect::<Vec<_>>())
+            .bind(links().map(|row| row.print.as_bytes().as_slice()).collect::<Vec<_>>())
+            .bind(links().map(|row| row.kind.as_str()).collect::<Vec<_>>())
+            .bind(links().map(|row| row.subject.as_bytes().as_slice()).collect::<Vec<_>>())
             .bind(ids)
             .bind(refs)
             .bind(keys)
@@ -450,7 +472,9 @@ impl<'c> Crowd<'c> {
             .bind(acts().map(|act| act.received_at.as_millis()).collect::<Vec<_>>())
             .bind(acts().map(|act| act.receipt.as_bytes().as_slice()).collect::<Vec<_>>())
             .bind(acts().map(|act| act.sealed.as_slice()).collect::<Vec<_>>())
-            .bind(marks.iter().map(|mark| mark.as_bytes().as_slice()).collect::<Vec<_>>());
+            .bind(marks.iter().map(|mark| mark.as_bytes().as_slice()).collect::<Vec<_>>())
+            .bind(links().map(|row| i64::from(row.key_id)).collect::<Vec<_>>())
+            .bind(searched.iter().map(|print| print.as_bytes().as_slice()).collect::<Vec<_>>());
         once.finish(statement).await
     }
 }
@@ -470,19 +494,39 @@ fn has_fact(standing: &Standing, event: &ConsentEvent) -> bool {
     }
 }
 
+/// A fingerprint in the index.
+struct IndexRow {
+    key_id: u32,
+    print: IndexPrint,
+    kind: IdentifierKind,
+    subject: SubjectId,
+}
+
 async fn find_subjects(
     conn: &Conn<'_>,
+    keyring: &Keyring,
     fingerprints: &BTreeSet<Fingerprint>,
 ) -> Result<HashMap<Fingerprint, SubjectId>, StoreError> {
+    let mut known = HashMap::new();
+    let mut searched = Vec::with_capacity(fingerprints.len());
+    for fingerprint in fingerprints {
+        for print in keyring.index_of(fingerprint) {
+            known.insert(print, *fingerprint);
+            searched.push(print.as_bytes().to_vec());
+        }
+    }
     let rows = rows_by_keys(
         conn,
         "SELECT fingerprint, subject_id FROM subject_identifier WHERE fingerprint = ANY($1::bytea[])",
         "SELECT fingerprint, subject_id FROM subject_identifier WHERE fingerprint = $1",
-        fingerprints.iter().map(|fingerprint| fingerprint.as_bytes().to_vec()).collect(),
+        searched,
     )
     .await?;
     rows.iter()
-        .map(|row| Ok((Fingerprint::from_bytes(row.bytes(0)?), SubjectId::from_bytes(row.bytes(1)?))))
+        .map(|row| {
+            let fingerprint = known.get(&IndexPrint::from_bytes(row.bytes(0)?)).ok_or(StoreError::Tampered)?;
+            Ok((*fingerprint, SubjectId::from_bytes(row.bytes(1)?)))
+        })
         .collect()
 }
 

@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use kernel::id::{LedgerRef, RightsRequestId};
-use kernel::identifier::{Fingerprint, SuppressionFingerprint};
+use kernel::identifier::{IndexPrint, SuppressionFingerprint};
 use kernel::ledger::{LedgerEntry, LedgerEvent};
 use kernel::seal::Keyring;
 use kernel::subject::SubjectId;
@@ -86,18 +86,22 @@ impl Change for EraseSubject {
         };
         let ledger_ref = LedgerRef::from_bytes(row.bytes(0)?);
 
-        let identifiers = sql("DELETE FROM subject_identifier WHERE subject_id = $1 RETURNING fingerprint")
-            .with_bytes(id)
-            .rows(conn.raw())
-            .await?;
+        let identifiers =
+            sql("DELETE FROM subject_identifier WHERE subject_id = $1 RETURNING fingerprint, key_id")
+                .with_bytes(id)
+                .rows(conn.raw())
+                .await?;
         for row in &identifiers {
-            let fingerprint = Fingerprint::from_bytes(row.bytes(0)?);
-            self.suppress(conn, self.keyring.suppression_of(&fingerprint)).await?;
-            // What a file says of the person and waits to be applied goes, too.
-            for waiting in
-                ["DELETE FROM import_row WHERE email = $1", "DELETE FROM import_row WHERE customer_id = $1"]
-            {
-                sql(waiting).with_bytes(fingerprint.as_bytes()).execute(conn.raw()).await?;
+            let stored = IndexPrint::from_bytes(row.bytes(0)?);
+            self.suppress(conn, self.keyring.suppression_of_index(&stored)).await?;
+            // What a file says of the person and waits to be applied goes, too: it may be of a later layer by now.
+            let key_id = u32::try_from(row.get::<i64>(1)?).map_err(|_| StoreError::Tampered)?;
+            for (_, print) in self.keyring.index_from(&stored, key_id) {
+                for waiting in
+                    ["DELETE FROM import_row WHERE email = $1", "DELETE FROM import_row WHERE customer_id = $1"]
+                {
+                    sql(waiting).with_bytes(print.as_bytes()).execute(conn.raw()).await?;
+                }
             }
         }
         for mark in &self.also {

@@ -105,7 +105,7 @@ impl Change for IngestRecords {
             .iter()
             .filter(|record| !crowd.knows(&record.who))
             .flat_map(|record| &record.who.fingerprints)
-            .map(|(_, fingerprint)| self.keyring.suppression_of(fingerprint))
+            .flat_map(|(_, fingerprint)| self.keyring.suppressions_of(fingerprint))
             .collect();
         let suppressed = find_suppressed(conn, &suppressions).await?;
 
@@ -115,7 +115,7 @@ impl Change for IngestRecords {
             .map(|record| {
                 let is_suppressed = || {
                     let mut marks =
-                        record.who.fingerprints.iter().map(|(_, one)| self.keyring.suppression_of(one));
+                        record.who.fingerprints.iter().flat_map(|(_, one)| self.keyring.suppressions_of(one));
                     !suppressed.is_empty() && marks.any(|mark| suppressed.contains_key(&mark))
                 };
                 // Whoever is here came by their own act, or was never erased.

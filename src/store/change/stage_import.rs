@@ -1,14 +1,15 @@
 //! Takes in a file without applying it: an import is opened, its rows are stored sealed, its preview is finished.
 
 use std::fmt;
+use std::sync::Arc;
 
 use kernel::client::ClientId;
 use kernel::id::ImportId;
-use kernel::identifier::Fingerprint;
+use kernel::identifier::{Fingerprint, IndexPrint};
 use kernel::import::{ImportStatus, Tally};
 use kernel::ledger::{LedgerEntry, LedgerEvent};
 use kernel::policy::PolicyVersion;
-use kernel::seal::WrappedKey;
+use kernel::seal::{Keyring, WrappedKey};
 use kernel::source::SourceId;
 use kernel::time::Timestamp;
 
@@ -97,6 +98,8 @@ impl fmt::Debug for SealedRow {
 /// Stores some rows of an import that is being received. [`StoreError::Conflict`]: it is not received any more.
 #[derive(Debug)]
 pub struct StageRows {
+    /// The keys in use: an erasure finds the rows under what the index holds.
+    pub keyring: Arc<Keyring>,
     /// Of which import.
     pub import: ImportId,
     /// The rows, each line once.
@@ -135,35 +138,48 @@ impl Change for StageRows {
 }
 
 impl StageRows {
+    /// What the index holds of a fingerprint from now on, and the key of that layer.
+    fn indexed(&self, print: Option<Fingerprint>) -> (Option<IndexPrint>, i64) {
+        let newest = print.and_then(|print| self.keyring.index_rows(&print).pop());
+        newest.map_or((None, 1), |(key_id, print)| (Some(print), i64::from(key_id)))
+    }
+
+    fn key_of(&self, row: &SealedRow) -> i64 {
+        self.indexed(row.email.or(row.customer_id)).1
+    }
+
     async fn insert_at_once(&self, conn: &Conn<'_>) -> Result<(), StoreError> {
         // Arrays travel without nulls: what is absent is empty until it arrives.
-        let bytes = |print: &Option<Fingerprint>| print.map_or_else(Vec::new, |print| print.as_bytes().to_vec());
+        let bytes = |print: &Option<Fingerprint>| {
+            self.indexed(*print).0.map_or_else(Vec::new, |print| print.as_bytes().to_vec())
+        };
         let lines: Vec<i64> = self.rows.iter().map(|row| signed(row.line)).collect::<Result<_, _>>()?;
-        sql("INSERT INTO import_row (import_id, line, email, customer_id, sealed) \
-             SELECT $1, line, nullif(email, ''), nullif(customer_id, ''), sealed \
-             FROM unnest($2::bigint[], $3::bytea[], $4::bytea[], $5::bytea[]) \
-                 AS t (line, email, customer_id, sealed)")
+        sql("INSERT INTO import_row (import_id, line, email, customer_id, sealed, key_id) \
+             SELECT $1, line, nullif(email, ''), nullif(customer_id, ''), sealed, key_id \
+             FROM unnest($2::bigint[], $3::bytea[], $4::bytea[], $5::bytea[], $6::bigint[]) \
+                 AS t (line, email, customer_id, sealed, key_id)")
         .with_bytes(self.import.as_bytes())
         .with(lines)
         .with(self.rows.iter().map(|row| bytes(&row.email)).collect::<Vec<_>>())
         .with(self.rows.iter().map(|row| bytes(&row.customer_id)).collect::<Vec<_>>())
         .with(self.rows.iter().map(|row| row.sealed.clone()).collect::<Vec<_>>())
+        .with(self.rows.iter().map(|row| self.key_of(row)).collect::<Vec<_>>())
         .execute(conn.raw())
         .await?;
         Ok(())
     }
 
     async fn insert_one_by_one(&self, conn: &Conn<'_>) -> Result<(), StoreError> {
-        let bytes = |print: &Option<Fingerprint>| print.map(|print| print.as_bytes().to_vec());
+        let bytes = |print: &Option<Fingerprint>| self.indexed(*print).0.map(|print| print.as_bytes().to_vec());
         for row in &self.rows {
-            sql(
-                "INSERT INTO import_row (import_id, line, email, customer_id, sealed) VALUES ($1, $2, $3, $4, $5)",
-            )
+            sql("INSERT INTO import_row (import_id, line, email, customer_id, sealed, key_id) \
+                 VALUES ($1, $2, $3, $4, $5, $6)")
             .with_bytes(self.import.as_bytes())
             .with(signed(row.line)?)
             .with(bytes(&row.email))
             .with(bytes(&row.customer_id))
             .with(row.sealed.clone())
+            .with(self.key_of(row))
             .execute(conn.raw())
             .await?;
         }

@@ -1,11 +1,12 @@
 //! Finding and reading persons: by fingerprint, by id, by ranges of ordinals, and by what changed.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use futures_util::TryStreamExt as _;
 use kernel::id::LedgerRef;
-use kernel::identifier::{Fingerprint, IdentifierKind};
-use kernel::seal::SealedSubject;
+use kernel::identifier::{Fingerprint, IdentifierKind, IndexPrint};
+use kernel::seal::{Keyring, SealedSubject};
 use kernel::subject::SubjectId;
 use kernel::time::Timestamp;
 use sqlx::Row as _;
@@ -91,12 +92,21 @@ impl Store {
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn find_by_fingerprint(&self, fingerprint: &Fingerprint) -> Result<Option<SubjectId>, StoreError> {
-        let row = sql("SELECT subject_id FROM subject_identifier WHERE fingerprint = $1")
-            .with_bytes(fingerprint.as_bytes())
-            .row(self.db())
-            .await?;
-        row.map(|row| row.bytes(0).map(SubjectId::from_bytes)).transpose()
+    pub async fn find_by_fingerprint(
+        &self,
+        keyring: &Keyring,
+        fingerprint: &Fingerprint,
+    ) -> Result<Option<SubjectId>, StoreError> {
+        for print in keyring.index_of(fingerprint) {
+            let row = sql("SELECT subject_id FROM subject_identifier WHERE fingerprint = $1")
+                .with_bytes(print.as_bytes())
+                .row(self.db())
+                .await?;
+            if let Some(row) = row {
+                return row.bytes(0).map(SubjectId::from_bytes).map(Some);
+            }
+        }
+        Ok(None)
     }
 
     /// The persons of some fingerprints, in one round trip and any order. Unknown ones are absent.
@@ -105,8 +115,17 @@ impl Store {
     /// Those of the database.
     pub async fn rows_by_fingerprints(
         &self,
+        keyring: &Keyring,
         fingerprints: &[Fingerprint],
     ) -> Result<Vec<(Fingerprint, SubjectRow)>, StoreError> {
+        let mut known = HashMap::new();
+        let mut searched = Vec::with_capacity(fingerprints.len());
+        for fingerprint in fingerprints {
+            for print in keyring.index_of(fingerprint) {
+                known.insert(print, *fingerprint);
+                searched.push(print.as_bytes().to_vec());
+            }
+        }
         let rows = self
             .rows_by_keys(
                 "SELECT i.fingerprint, s.id, s.ordinal, s.wrapped_key, s.standing, s.record, s.ledger_ref \
@@ -114,10 +133,16 @@ impl Store {
                  WHERE i.fingerprint = ANY($1::bytea[])",
                 "SELECT i.fingerprint, s.id, s.ordinal, s.wrapped_key, s.standing, s.record, s.ledger_ref \
                  FROM subject_identifier i JOIN subject s ON s.id = i.subject_id WHERE i.fingerprint = $1",
-                fingerprints.iter().map(|fingerprint| fingerprint.as_bytes().to_vec()),
+                searched.into_iter(),
             )
             .await?;
-        rows.iter().map(|row| Ok((Fingerprint::from_bytes(row.bytes(0)?), SubjectRow::read(row, 1)?))).collect()
+        // While a layer is exchanged somebody may be there twice.
+        let mut found = HashMap::new();
+        for row in &rows {
+            let fingerprint = known.get(&IndexPrint::from_bytes(row.bytes(0)?));
+            found.insert(*fingerprint.ok_or(StoreError::Tampered)?, SubjectRow::read(row, 1)?);
+        }
+        Ok(found.into_iter().collect())
     }
 
     /// Persons by id, in one round trip and any order. Unknown ones are absent.
@@ -196,21 +221,27 @@ impl Store {
     /// Those of the database.
     pub async fn fingerprints_of(
         &self,
+        keyring: &Keyring,
         subject: SubjectId,
-    ) -> Result<Vec<(IdentifierKind, Fingerprint)>, StoreError> {
-        let rows = sql(
-            "SELECT kind, fingerprint FROM subject_identifier WHERE subject_id = $1 ORDER BY kind, fingerprint",
-        )
+    ) -> Result<Vec<(IdentifierKind, IndexPrint)>, StoreError> {
+        let rows = sql("SELECT kind, fingerprint, key_id FROM subject_identifier WHERE subject_id = $1 \
+             ORDER BY key_id, kind, fingerprint")
         .with_bytes(subject.as_bytes())
         .rows(self.db())
         .await?;
-        rows.iter()
-            .map(|row| {
-                let kind: String = row.get(0)?;
-                let kind = IdentifierKind::ALL.into_iter().find(|known| known.as_str() == kind);
-                Ok((kind.ok_or(StoreError::Tampered)?, Fingerprint::from_bytes(row.bytes(1)?)))
-            })
-            .collect()
+        let (mut seen, mut prints) = (HashSet::new(), Vec::with_capacity(rows.len()));
+        for row in &rows {
+            let kind: String = row.get(0)?;
+            let kind = IdentifierKind::ALL.into_iter().find(|known| known.as_str() == kind);
+            let print = IndexPrint::from_bytes(row.bytes(1)?);
+            let key_id = u32::try_from(row.get::<i64>(2)?).map_err(|_| StoreError::Tampered)?;
+            // While a key is exchanged one identifier is there in two layers.
+            if !seen.contains(&print) {
+                prints.push((kind.ok_or(StoreError::Tampered)?, print));
+            }
+            seen.extend(keyring.index_from(&print, key_id).into_iter().map(|(_, print)| print));
+        }
+        Ok(prints)
     }
 
     /// The highest ordinal, if there is anybody.

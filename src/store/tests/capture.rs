@@ -55,7 +55,7 @@ on_both! {
         let counts = db.store.counts().await.unwrap();
         assert_eq!((counts.subjects, counts.events), (40, 8 * 4 * 24));
         for who in 0..40 {
-            let found = db.store.find_by_fingerprint(&db.fingerprint(&format!("p{who}@example.org"))).await.unwrap();
+            let found = db.store.find_by_fingerprint(&db.keyring, &db.fingerprint(&format!("p{who}@example.org"))).await.unwrap();
             db.check_fold(found.unwrap()).await;
         }
     }
@@ -163,14 +163,14 @@ on_both! {
         let mut both = db.post("anna@example.org", vec![event(EventKind::Withdrawn, 0)]);
         both.who = CaptureSubject::Identified(db.person(&["new@example.org", "anna@example.org", "ben@example.org"]));
         assert_eq!(db.try_capture(vec![both]).await.unwrap(), [Captured::Ambiguous]);
-        assert_eq!(db.store.find_by_fingerprint(&db.fingerprint("new@example.org")).await.unwrap(), None);
+        assert_eq!(db.store.find_by_fingerprint(&db.keyring, &db.fingerprint("new@example.org")).await.unwrap(), None);
         assert_eq!(db.ledger_len().await, entries);
         // A second address of one person is added.
         let mut more = db.post("anna@example.org", vec![grant(1)]);
         more.who = CaptureSubject::Identified(db.person(&["anna2@example.org", "anna@example.org"]));
         assert_eq!(db.capture(more).await.subject, anna);
-        assert_eq!(db.store.find_by_fingerprint(&db.fingerprint("anna2@example.org")).await.unwrap(), Some(anna));
-        assert_eq!(db.store.fingerprints_of(anna).await.unwrap().len(), 2);
+        assert_eq!(db.store.find_by_fingerprint(&db.keyring, &db.fingerprint("anna2@example.org")).await.unwrap(), Some(anna));
+        assert_eq!(db.store.fingerprints_of(&db.keyring, anna).await.unwrap().len(), 2);
     }
 
     async fn attributes_are_sealed_into_the_record_and_the_ledger_names_them(db) {

@@ -61,8 +61,8 @@ on_both! {
 
         assert!(db.store.rows_by_ids(&[anna.subject]).await.unwrap().is_empty());
         assert!(db.store.consent_acts(anna.subject).await.unwrap().is_empty());
-        assert!(db.store.fingerprints_of(anna.subject).await.unwrap().is_empty());
-        assert_eq!(db.store.find_by_fingerprint(&fingerprint).await.unwrap(), None);
+        assert!(db.store.fingerprints_of(&db.keyring, anna.subject).await.unwrap().is_empty());
+        assert_eq!(db.store.find_by_fingerprint(&db.keyring, &fingerprint).await.unwrap(), None);
         assert!(db.store.idempotency("form", &[1; 32], NOW).await.unwrap().is_none());
         let request = db.store.rights_requests(None, 10).await.unwrap().remove(0);
         assert_eq!((request.subject, request.outcome.as_deref()), (None, Some("erased")));
@@ -93,7 +93,7 @@ on_both! {
 
     async fn a_post_that_was_on_its_way_does_not_undo_an_erasure(db) {
         let erase_at = async |millis| {
-            let found = db.store.find_by_fingerprint(&db.fingerprint("anna@example.org")).await.unwrap().unwrap();
+            let found = db.store.find_by_fingerprint(&db.keyring, &db.fingerprint("anna@example.org")).await.unwrap().unwrap();
             let erase = EraseSubject { at: NOW.plus_ms(millis), ..erasure(&db, found) };
             assert!(db.store.perform(&erase).await.unwrap().0.erased());
         };
@@ -171,7 +171,7 @@ on_both! {
             ] {
                 assert_eq!(db.number(orphans).await, 0, "{orphans}");
             }
-            if let Some(now) = db.store.find_by_fingerprint(&db.fingerprint("anna@example.org")).await.unwrap() {
+            if let Some(now) = db.store.find_by_fingerprint(&db.keyring, &db.fingerprint("anna@example.org")).await.unwrap() {
                 assert_ne!(now, first);
                 db.check_fold(now).await;
             }

@@ -1,5 +1,7 @@
 //! Imports, chunk by chunk: what ends one between two chunks loses nothing and does nothing twice.
 
+use std::sync::Arc;
+
 use kernel::consent::EventKind;
 use kernel::id::ImportId;
 use kernel::import::{ImportStatus, LeftOut, StagedRow, StagedStatement, Tally};
@@ -52,7 +54,10 @@ async fn previewed(db: &TestStore, persons: u64) -> ImportId {
         let line = number + 2;
         SealedRow { line, email, customer_id: None, sealed: key.seal_row(line, &row).unwrap() }
     });
-    db.store.perform(&StageRows { import, rows: rows.collect(), at: NOW }).await.unwrap();
+    db.store
+        .perform(&StageRows { keyring: Arc::clone(&db.keyring), import, rows: rows.collect(), at: NOW })
+        .await
+        .unwrap();
     let preview = Tally { created: persons, ..Tally::default() };
     let source = "shop".parse().unwrap();
     let finish = FinishPreview { import, source, rows: persons, preview, digest: [1; 32], at: NOW };
@@ -114,7 +119,7 @@ on_both! {
         assert_eq!(db.number("SELECT count(wrapped_key) FROM import").await, 0);
         for number in 0..5 {
             let print = db.fingerprint(&address(number));
-            db.check_fold(db.store.find_by_fingerprint(&print).await.unwrap().unwrap()).await;
+            db.check_fold(db.store.find_by_fingerprint(&db.keyring, &print).await.unwrap().unwrap()).await;
         }
     }
 
@@ -155,7 +160,7 @@ on_both! {
         assert_eq!(db.number("SELECT count(wrapped_key) FROM import").await, 0);
         assert!(!db.store.perform(&DiscardImport { import, expired: true, at: NOW }).await.unwrap().0);
         assert_eq!(step(&db, import, 10).await, ImportStep::Not(ImportStatus::Discarded));
-        let late = StageRows { import, rows: Vec::new(), at: NOW };
+        let late = StageRows { keyring: Arc::clone(&db.keyring), import, rows: Vec::new(), at: NOW };
         assert!(matches!(db.store.perform(&late).await, Err(StoreError::Conflict)));
         assert_eq!(db.store.imports_to_sweep(10).await.unwrap(), [import]);
         let mut swept = Vec::new();

@@ -38,7 +38,7 @@ on_both! {
             assert!(same(row, sealed) && same(row, &row.sealed()));
         }
         let fingerprints: Vec<_> = (0..50).map(|who| db.fingerprint(&format!("p{who}@example.org"))).collect();
-        let found = db.store.rows_by_fingerprints(&fingerprints).await.unwrap();
+        let found = db.store.rows_by_fingerprints(&db.keyring, &fingerprints).await.unwrap();
         assert_eq!(found.len(), 50);
         assert!(found.iter().all(|(_, row)| rows.contains(row)));
         let changed = eventually(async || {

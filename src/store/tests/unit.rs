@@ -89,7 +89,7 @@ on_both! {
         db.raw(&format!("UPDATE subject SET standing = {zeros}")).await.unwrap();
         let posts = vec![db.post("ben@example.org", vec![grant(0)]), db.post("anna@example.org", vec![grant(0)])];
         assert!(matches!(db.try_capture(posts).await, Err(StoreError::Tampered)));
-        assert_eq!(db.store.find_by_fingerprint(&db.fingerprint("ben@example.org")).await.unwrap(), None);
+        assert_eq!(db.store.find_by_fingerprint(&db.keyring, &db.fingerprint("ben@example.org")).await.unwrap(), None);
         assert_eq!((db.ledger_len().await, db.store.consent_acts(anna).await.unwrap().len()), (entries, 1));
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use app::{Gateway, GatewaySettings, LedgerReport};
+use app::{Gateway, GatewaySettings, KeySource, LedgerReport, RootKey};
 use consentry::assets::shipped_policy;
 use consentry::config::Settings;
 use kernel::authn::HashCost;
@@ -15,7 +15,7 @@ use kernel::seal::{KeySet, Keyring};
 use kernel::time::Timestamp;
 
 use super::server::Server;
-use super::{Answer, Backend, Database, MARK, SeededEntropy, log};
+use super::{Answer, Backend, Database, MARK, SeededEntropy, TestRoot, log};
 
 /// When every test begins.
 pub(crate) const START: &str = "2026-11-22T12:00:00Z";
@@ -24,6 +24,8 @@ pub(crate) const START: &str = "2026-11-22T12:00:00Z";
 struct Store {
     database: Arc<Database>,
     keys: String,
+    /// Who keeps the root key; nobody: the keys are given.
+    root: Option<Arc<TestRoot>>,
     clock: Arc<FixedClock>,
 }
 
@@ -44,6 +46,13 @@ impl TestGateway {
     /// A gateway with the shipped policy on a fresh database.
     pub(crate) async fn start(backend: Backend) -> Self {
         Self::start_under(backend, shipped_policy()).await
+    }
+
+    /// A gateway whose keys are sealed in its fresh database, under a root key.
+    pub(crate) async fn start_rooted(backend: Backend) -> Self {
+        let Some(mut store) = Arc::into_inner(Self::fresh(backend)) else { panic!("nobody else has it") };
+        store.root = Some(Arc::new(TestRoot::new(5)));
+        Self::open(Arc::new(store), shipped_policy()).await
     }
 
     /// A gateway with settings of its own on a fresh database.
@@ -67,7 +76,7 @@ impl TestGateway {
         log::keep();
         let clock = FixedClock::at(START.parse().unwrap());
         let keys = KeySet::generate(&SeededEntropy::new(7)).to_toml().as_str().to_owned();
-        Arc::new(Store { database: Arc::new(Database::fresh(backend)), keys, clock: Arc::new(clock) })
+        Arc::new(Store { database: Arc::new(Database::fresh(backend)), keys, root: None, clock: Arc::new(clock) })
     }
 
     /// Another gateway on the same database with settings of its own.
@@ -78,7 +87,8 @@ impl TestGateway {
     /// Another gateway on the same database with other keys.
     pub(crate) async fn twin_with_keys(&self, keys: &str) -> Self {
         let Store { database, clock, .. } = &*self.store;
-        let store = Store { database: Arc::clone(database), keys: keys.to_owned(), clock: Arc::clone(clock) };
+        let (database, clock) = (Arc::clone(database), Arc::clone(clock));
+        let store = Store { database, keys: keys.to_owned(), root: None, clock };
         Self::open(Arc::new(store), shipped_policy()).await
     }
 
@@ -130,10 +140,13 @@ impl TestGateway {
             ..GatewaySettings::default()
         };
         change(&mut settings);
-        let keyring = store.keyring();
+        let keys: KeySource = match &store.root {
+            Some(root) => (Arc::clone(root) as Arc<dyn RootKey>).into(),
+            None => store.keyring().into(),
+        };
         let entropy = Arc::new(SeededEntropy::new(SEED.fetch_add(1, Ordering::Relaxed)));
         let clock = Arc::clone(&store.clock);
-        let gateway = Gateway::open(settings, keyring, policy, clock, entropy).await.unwrap();
+        let gateway = Gateway::open(settings, keys, policy, clock, entropy).await.unwrap();
         let server = Server::start(gateway.clone(), configured);
         let http =
             reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
@@ -147,6 +160,11 @@ impl TestGateway {
 
     pub(crate) fn database(&self) -> &Database {
         &self.store.database
+    }
+
+    /// Who keeps the root key.
+    pub(crate) fn root(&self) -> &Arc<TestRoot> {
+        self.store.root.as_ref().unwrap()
     }
 
     /// The keys, to tell what is true of what nobody else can know.

@@ -10,6 +10,11 @@ pub(crate) fn run(arguments: &[&str]) -> Output {
     command(arguments).output().unwrap()
 }
 
+/// Runs the binary to its end with something in its environment.
+pub(crate) fn run_with(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    command(arguments).envs(environment.iter().copied()).output().unwrap()
+}
+
 fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_consentry"));
     command.args(arguments).stdin(Stdio::null());
@@ -53,6 +58,10 @@ impl Process {
         let Some(Ok(ready)) = lines.next() else { panic!("it did not start: {}", log.join().unwrap()) };
         let url = ready.split_whitespace().find(|word| word.starts_with("http://")).unwrap().to_owned();
         Self { child, url, log: Some(log) }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Ends it without a warning, as a power cut does.
