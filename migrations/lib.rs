@@ -15,6 +15,8 @@ mod m20261122_000010_withdrawal_notices;
 mod m20261122_000011_acts;
 mod m20261122_000012_ledger_tiles;
 mod m20261123_000013_access;
+mod m20261123_000016_incidents;
+mod m20261123_000017_recipient_messages;
 
 pub use sea_orm_migration::prelude::MigratorTrait;
 
@@ -40,6 +42,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000011_acts::Migration),
             Box::new(m20261122_000012_ledger_tiles::Migration),
             Box::new(m20261123_000013_access::Migration),
+            Box::new(m20261123_000016_incidents::Migration),
+            Box::new(m20261123_000017_recipient_messages::Migration),
         ]
     }
 }

@@ -8,6 +8,7 @@ mod migrate;
 mod openapi;
 pub mod output;
 mod policy;
+mod self_test;
 mod serve;
 mod signal;
 mod staff;
@@ -49,6 +50,8 @@ enum Command {
     /// Check policies
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    /// Try whether what protects the data works
+    SelfTest(self_test::SelfTestArgs),
     /// Verify the ledger
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
@@ -136,6 +139,7 @@ fn run(command: Command) -> anyhow::Result<Outcome> {
             Command::Serve(args) => serve::run(&args).await,
             Command::Migrate(args) => migrate::run(&args).await,
             Command::Policy(command) => policy::run(&command),
+            Command::SelfTest(args) => self_test::run(&args).await,
             Command::Ledger(command) => ledger::run(&command).await,
             Command::Evidence(command) => evidence::run(&command),
             Command::Client(command) => client::run(command).await,
@@ -190,6 +194,7 @@ mod tests {
             "consentry staff end --data d --name anna",
             "consentry keys rotate-tokens --after-hours 1 f",
             "consentry demo --once --limit 100 --data d --listen 127.0.0.1:0",
+            "consentry self-test --data d --restored sqlite:f",
             "consentry openapi",
         ] {
             CommandLine::try_parse_from(line.split(' ')).unwrap();

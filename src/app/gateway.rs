@@ -27,7 +27,7 @@ use crate::error::AppError;
 use crate::figures::{Counters, Figures};
 use crate::ledger::Witnessing;
 use crate::mail::Post;
-use crate::profile::{LookedUp, Lookup, ReadyAsks};
+use crate::profile::{Counts, LookedUp, Lookup, ReadyAsks};
 
 /// What the gateway needs to know of its surroundings.
 #[derive(Debug, Clone)]
@@ -136,6 +136,8 @@ pub(crate) struct Inner {
     /// Look-ups that wait at the same time share their round trips.
     pub(crate) lookups: Batcher<Lookup, LookedUp>,
     pub(crate) asks: ReadyAsks,
+    /// How many persons share what they are served.
+    pub(crate) counts: Counts,
     /// How far rights were taken away: read before what is remembered of them is relied on.
     pub(crate) revisions: Batcher<(), u64>,
     /// What may be used once.
@@ -197,6 +199,7 @@ impl Gateway {
         let inner = Inner {
             captures: capture_writers(&runtime, &store, &keyring, &clock, &entropy),
             asks: ReadyAsks::default(),
+            counts: Counts::default(),
             lookups: lookup_answerers(&runtime, &store, &keyring, &clock),
             revisions: revision_readers(&runtime, &store),
             once: once_writers(&runtime, &store),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use kernel::authz::{Authorized, ReadProfiles};
 use kernel::clock::Clock;
 use kernel::decision::{Ask, Refusal};
-use kernel::disclosure::{Disclosure, Gathering, PermittedBatch};
+use kernel::disclosure::{Crowds, Disclosure, Gathering, PermittedBatch};
 use kernel::id::PullId;
 use kernel::identifier::Identifier;
 use kernel::ledger::{AttemptRefusal, RefusedAttempt};
@@ -60,6 +60,8 @@ pub(crate) struct Lookup {
     subjects: BTreeMap<SubjectId, u32>,
     /// How many keys there were.
     keys: usize,
+    /// Among whom they are.
+    crowds: Option<Arc<Crowds>>,
 }
 
 /// What came of a look-up.
@@ -90,7 +92,8 @@ pub(crate) async fn look_up(
     let disclosures = asked
         .iter()
         .map(|lookup| {
-            let mut page = Gathering::new(&lookup.policy, keyring, &lookup.ask, (lookup.pull, 0), now);
+            let mut page = Gathering::new(&lookup.policy, keyring, &lookup.ask, (lookup.pull, 0), now)
+                .among(lookup.crowds.clone());
             let mut found = 0;
             for (id, position) in &lookup.subjects {
                 if let Some(row) = row_of(id) {
@@ -143,6 +146,7 @@ impl Gateway {
             pull: PullId::at(self.now(), &*inner.entropy),
             subjects: self.subjects_of(ready, &keys).await?,
             keys: keys.len(),
+            crowds: self.crowds_at_hand(ready).await,
         };
         let looked_up = if lookup.keys <= SHARED {
             inner.lookups.submit(lookup).await?
@@ -164,9 +168,8 @@ impl Gateway {
         let position = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
         match keys {
             LookupKeys::Pseudonyms(pseudonyms) => {
-                let (current, previous) = ready.epochs;
                 let of = |epoch| self.inner.keyring.pseudonymiser(ready.recipient(), ready.purpose(), epoch);
-                let epochs: Vec<_> = std::iter::once(current).chain(previous).map(of).collect();
+                let epochs: Vec<_> = ready.epochs.understood_at(self.now()).map(of).collect();
                 for (at, pseudonym) in pseudonyms.iter().enumerate() {
                     if let Some(subject) = epochs.iter().find_map(|epoch| epoch.resolve(*pseudonym)) {
                         subjects.entry(subject).or_insert(position(at));

@@ -130,6 +130,7 @@ impl Gateway {
         (pull, page): (PullId, u32),
         ordinals: std::ops::Range<u64>,
     ) -> Result<Disclosure, AppError> {
+        let crowds = self.crowds_of(ready).await?;
         let rows = self.inner.store.scan_range(ordinals.start, ordinals.end).await?;
         let (gateway, ready) = (self.clone(), ready.clone());
         let decided = tokio::task::spawn_blocking(move || {
@@ -138,7 +139,7 @@ impl Gateway {
                 return Err(AppError::Conflict(Code::PolicyChanged));
             }
             let now = gateway.now();
-            let mut page = Gathering::new(&policy, &gateway.inner.keyring, &ready.ask, (pull, page), now);
+            let mut page = Gathering::new(&policy, &gateway.inner.keyring, &ready.ask, (pull, page), now).among(crowds);
             page.reserve(usize::try_from(ordinals.end.saturating_sub(ordinals.start)).unwrap_or_default());
             for row in rows.rows() {
                 page.consider(&row?, 0);

@@ -120,6 +120,9 @@ purposes = ["offers"]
 attributes = ["email"]
 epoch = 3
 previous_epoch = 2
+epoch_began = 2026-01-01
+grace_days = 30
+contract = { reference = "DPA-1", kind = "service_provider", ends = 2027-12-31 }
 
 [[recipient]]
 id = "network"
@@ -227,7 +230,9 @@ fn a_policy_without_faults_is_what_it_says() {
     let Some(ServedForm::OneOf { labels }) = &topic.served else { panic!("a closed list") };
     assert!(labels.is_sorted(), "the search needs them sorted");
     let mailer = policy.recipient(&"mailer".parse().unwrap()).unwrap();
-    assert_eq!((mailer.epoch, mailer.previous_epoch), (3, Some(2)));
+    assert_eq!((mailer.epochs.number, mailer.epochs.previous, mailer.epochs.grace_days), (3, Some(2), 30));
+    let contract = mailer.contract.as_ref().unwrap();
+    assert_eq!((contract.reference.as_str(), contract.ends.unwrap().to_string().as_str()), ("DPA-1", "2028-01-01T00:00:00.000Z"));
 }
 
 #[test]
