@@ -221,7 +221,11 @@ static ROUTES: [Route; 62] = [
     at("/v1/profiles/lookup", "POST", &[post(READ_PROFILES, || web::to(v1::profiles::lookup::handler))]),
     at("/v1/deliveries/resolve", "POST", &[post(READ_PROFILES, || web::to(v1::deliveries::resolve::handler))]),
     at("/v1/profiles", "GET, HEAD", &[get(READ_PROFILES, || web::to(v1::profiles::pull::handler))]),
-    at("/v1/profiles/changes", "GET, HEAD", &[get(READ_PROFILES, || web::to(v1::recipient_notices::fetch::handler))]),
+    at(
+        "/v1/profiles/changes",
+        "GET, HEAD",
+        &[get(READ_PROFILES, || web::to(v1::recipient_notices::fetch::handler))],
+    ),
     at(
         "/v1/profiles/changes/ack",
         "POST",

@@ -5,8 +5,8 @@ mod lookup;
 mod pull;
 mod segment;
 
-pub(crate) use lookup::{LookedUp, Lookup, look_up};
 pub(crate) use crowd::Counts;
+pub(crate) use lookup::{LookedUp, Lookup, look_up};
 pub use lookup::{LookupKeys, MAX_LOOKUP};
 pub use pull::{Pull, PulledPage};
 pub use segment::{MOST_GROUPED, Segment};

@@ -16,7 +16,8 @@ use kernel::id::{RightsRequestId, SubjectId};
 use kernel::identifier::{Identifier, IdentifierKind, SuppressionFingerprint};
 use kernel::time::Timestamp;
 use store::change::{
-    ClaimIdempotencyKey, CompleteRightsRequest, EraseSubject, IdempotencyClaim, OpenRightsRequest, RightsOutcome, SayFarewell,
+    ClaimIdempotencyKey, CompleteRightsRequest, EraseSubject, IdempotencyClaim, OpenRightsRequest, RightsOutcome,
+    SayFarewell,
 };
 use store::query::RightsRequestRow;
 use store::{Change, StoreError};

@@ -101,7 +101,9 @@ impl Gateway {
     async fn try_ledger(&self) -> Result<Tried, AppError> {
         let report = verify_store(&self.inner.store, self.inner.ledger_signer.verifier(), None).await?;
         Ok(match report.fault {
-            None => Tried::Sound(format!("{} entries verify under {} checkpoints", report.entries, report.checkpoints)),
+            None => {
+                Tried::Sound(format!("{} entries verify under {} checkpoints", report.entries, report.checkpoints))
+            }
             Some(fault) => Tried::Broken(fault.to_string()),
         })
     }
@@ -178,10 +180,9 @@ impl Gateway {
             return Ok(Tried::Broken(format!("the ledger of the copy does not verify: {fault}")));
         }
         // The younger of the two begins with the older one, or one of them is not of this gateway.
-        let younger_is_copy = of_copy.as_ref().map_or(0, |checkpoint| checkpoint.size)
-            > of_this.as_ref().map_or(0, |checkpoint| checkpoint.size);
-        let (older, younger) =
-            if younger_is_copy { (of_this, copy) } else { (of_copy, &self.inner.store) };
+        let younger_is_copy = of_copy.as_ref().map_or(0, |checkpoint| checkpoint.size())
+            > of_this.as_ref().map_or(0, |checkpoint| checkpoint.size());
+        let (older, younger) = if younger_is_copy { (of_this, copy) } else { (of_copy, &self.inner.store) };
         match &older {
             None if self.inner.store.latest_checkpoint().await?.is_some() => {
                 return Ok(Tried::Broken("the copy has no ledger".to_owned()));
@@ -194,7 +195,9 @@ impl Gateway {
             }
         }
         Ok(match self.try_keys(copy).await? {
-            Tried::Sound(persons) => Tried::Sound(format!("in the copy {} entries verify and {persons}", report.entries)),
+            Tried::Sound(persons) => {
+                Tried::Sound(format!("in the copy {} entries verify and {persons}", report.entries))
+            }
             other => other,
         })
     }

@@ -292,7 +292,8 @@ impl Gateway {
         what: Inspection,
     ) -> Result<(), AppError> {
         let Author { client, staff } = Author::of(by.actor());
-        let record = RecordInspection { subject: row.ledger_ref, client, staff, what, at: self.now() };
+        let role = by.actor().staff().map(|staff| staff.role);
+        let record = RecordInspection { subject: row.ledger_ref, client, staff, role, what, at: self.now() };
         self.inner.store.perform(&record).await?;
         Ok(())
     }

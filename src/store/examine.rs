@@ -62,10 +62,10 @@ impl Store {
                 "SELECT tables.name, columns.name FROM sqlite_master AS tables, pragma_table_info(tables.name) AS columns \
                  WHERE tables.type = 'table' ORDER BY 1, 2",
             ),
-            Backend::Postgres => sql(
-                "SELECT table_name::text, column_name::text FROM information_schema.columns \
-                 WHERE table_schema = current_schema() ORDER BY 1, 2",
-            ),
+            Backend::Postgres => {
+                sql("SELECT table_name::text, column_name::text FROM information_schema.columns \
+                 WHERE table_schema = current_schema() ORDER BY 1, 2")
+            }
         };
         let rows = columns.rows(self.db()).await?;
         rows.iter().map(|row| Ok((row.get(0)?, row.get(1)?))).collect()
@@ -92,8 +92,8 @@ impl Store {
 
 /// The files of a SQLite database.
 fn files_of(url: &str) -> Result<Vec<PathBuf>, StoreError> {
-    let options =
-        SqliteConnectOptions::from_str(url).map_err(|_| StoreError::defect("the address of the database is none"))?;
+    let options = SqliteConnectOptions::from_str(url)
+        .map_err(|_| StoreError::defect("the address of the database is none"))?;
     let main = options.get_filename().to_path_buf();
     let beside = |suffix: &str| {
         let mut name = main.clone().into_os_string();

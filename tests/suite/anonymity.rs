@@ -20,6 +20,7 @@ on_both!(
     reg_05_a_recipient_without_a_contract_or_after_its_end_receives_nothing,
     reg_06_a_third_party_without_a_contract_receives_nothing,
     reg_03_a_decision_can_be_replayed_as_it_came_out,
+    cap_06_the_ledgers_entry_names_the_notice_that_was_shown,
 );
 
 const PROFILING: &str = "profiling_segmentation";
@@ -70,7 +71,8 @@ async fn pse_04_a_name_of_an_old_epoch_is_refused_after_its_grace(backend: Backe
     assert_eq!(known(&new).await[0]["pseudonym"], new);
     assert_eq!(segmentation.knows().await.into_iter().collect::<Vec<_>>(), [new.clone()]);
     // Not even an officer gets back from it.
-    let of = |name: &str| json!({ "pseudonym": { "recipient": "segmentation", "purpose": PROFILING, "name": name } });
+    let of =
+        |name: &str| json!({ "pseudonym": { "recipient": "segmentation", "purpose": PROFILING, "name": name } });
     officer.client.post("/v1/subjects/lookup", &of(&old)).await.expect_problem(404, "subject_not_found");
     let found = officer.client.post("/v1/subjects/lookup", &of(&new)).await.expect(200).json();
     assert_eq!(found["id"], officer.finds(&anna).await);
@@ -197,7 +199,10 @@ async fn pse_13_counts_before_and_after_one_withdrawal_look_alike(backend: Backe
     }
     gateway.clock().advance_ms(3_600_000);
     let gone = count(&segmentation, &["age_band"]).await;
-    assert_eq!((&gone["persons"], &gone["groups"], &gone["groups_withheld"]), (&Value::Null, &json!([]), &json!(1)));
+    assert_eq!(
+        (&gone["persons"], &gone["groups"], &gone["groups_withheld"]),
+        (&Value::Null, &json!([]), &json!(1))
+    );
 }
 
 async fn pse_17_statistics_have_no_small_group_and_nobodys_name(backend: Backend) {
@@ -227,9 +232,10 @@ async fn pse_17_statistics_have_no_small_group_and_nobodys_name(backend: Backend
         }
     }
     // On record as numbers, and no disclosure of anybody.
-    let counted = events(&gateway).await.into_iter().filter(|event| {
-        matches!(event, LedgerEvent::SegmentCounted { groups: 1, withheld: 2, .. })
-    });
+    let counted = events(&gateway)
+        .await
+        .into_iter()
+        .filter(|event| matches!(event, LedgerEvent::SegmentCounted { groups: 1, withheld: 2, .. }));
     assert_eq!(counted.count(), 1);
     // Not by lists, not for another purpose, not beyond the contract, and not by everything at once.
     let ask = |purpose: &str, attributes: Value| json!({ "purpose": purpose, "attributes": attributes });
@@ -282,8 +288,7 @@ async fn pse_06_an_erased_persons_name_leads_nowhere_and_its_recipients_are_told
     assert_eq!(finds(&officer, "segmentation", PROFILING, &name).await, 404);
     assert_eq!(finds(&officer, "adnetwork", "share_third_party", &name).await, 404);
     // Each recipient is told by its own name, and who received nothing is told nothing.
-    for (recipient, name, purpose) in
-        [(&segmentation, &name, PROFILING), (&adnetwork, &sold, "share_third_party")]
+    for (recipient, name, purpose) in [(&segmentation, &name, PROFILING), (&adnetwork, &sold, "share_third_party")]
     {
         let told = notices(recipient).await;
         assert_eq!(told.len(), 1, "{told:?}");
@@ -331,8 +336,7 @@ async fn pse_07_a_recipient_that_cannot_identify_persons_is_recorded_and_told_al
     let gateway = TestGateway::start(backend).await;
     let rule = gateway.gateway().policy().recipient(&"adnetwork".parse().unwrap()).unwrap().clone();
     assert!(rule.no_reid.is_some());
-    let (anna, adnetwork, officer) =
-        (gateway.person("anna"), gateway.adnetwork().await, gateway.officer().await);
+    let (anna, adnetwork, officer) = (gateway.person("anna"), gateway.adnetwork().await, gateway.officer().await);
     anna.gives(&["share_third_party"]).await;
     let entries = gateway.expect_sound_ledger().await.entries;
     let name = adnetwork.knows().await.into_iter().next().unwrap();
@@ -340,7 +344,10 @@ async fn pse_07_a_recipient_that_cannot_identify_persons_is_recorded_and_told_al
     assert_eq!(gateway.expect_sound_ledger().await.entries, entries + 1);
     let copy = officer.copy(&anna).await;
     let received = copy["recipients"].as_array().unwrap();
-    assert!(received.iter().any(|one| one["recipient"] == "adnetwork" && one["pseudonym"] == name.as_str()), "{copy}");
+    assert!(
+        received.iter().any(|one| one["recipient"] == "adnetwork" && one["pseudonym"] == name.as_str()),
+        "{copy}"
+    );
     officer.erases(&anna).await;
     assert_eq!(notices(&adnetwork).await[0]["pseudonyms"], json!([name]));
     assert!(adnetwork.looks_up_names(&[&name]).await.profiles().is_empty());
@@ -373,8 +380,7 @@ async fn pse_16_an_address_is_not_released_after_a_withdrawal_between_segment_an
 async fn reg_05_a_recipient_without_a_contract_or_after_its_end_receives_nothing(backend: Backend) {
     let contract = "contract = { reference = \"DPA-2026-07\", kind = \"service_provider\" }\n";
     let ends = contract.replace(" }", ", ends = 2026-11-30 }");
-    let gateway =
-        TestGateway::start_under(backend, policy_with(&[("recipients.toml", contract, &ends)])).await;
+    let gateway = TestGateway::start_under(backend, policy_with(&[("recipients.toml", contract, &ends)])).await;
     gateway.person("anna").gives(&["profiling_segmentation"]).await;
     gateway.shop().await.sends(&[Line::of(&gateway.person("anna"), json!({ "visits_30d": 1 }))]).await;
     let risk_check = gateway.risk_check().await;
@@ -429,7 +435,27 @@ async fn reg_03_a_decision_can_be_replayed_as_it_came_out(backend: Backend) {
     gateway.clock().advance_ms(DAY);
     for (at, known, outcome, reason, policy) in outcomes {
         let again = officer.explains(&anna, &format!("{ask}&as_of={at}")).await;
-        assert_eq!((&again["result"], &again["reason"], &again["policy"]), (&outcome, &reason, &policy), "{known}");
+        assert_eq!(
+            (&again["result"], &again["reason"], &again["policy"]),
+            (&outcome, &reason, &policy),
+            "{known}"
+        );
         assert_eq!(outcome == "permit", known == 1, "{outcome}");
     }
+}
+
+async fn cap_06_the_ledgers_entry_names_the_notice_that_was_shown(backend: Backend) {
+    let gateway = TestGateway::start(backend).await;
+    gateway.person("anna").gives(&[PROFILING]).await;
+    gateway.person("anna").withdraws(&[PROFILING]).await;
+    let notices: Vec<_> = events(&gateway)
+        .await
+        .into_iter()
+        .filter_map(|event| match event {
+            LedgerEvent::ConsentCaptured { notice, .. } => Some(notice.map(|digest| digest.to_string())),
+            _ => None,
+        })
+        .collect();
+    // A withdrawal needs none.
+    assert_eq!(notices, [Some(gateway.notice("checkout", "en")), None]);
 }

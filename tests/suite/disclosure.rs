@@ -27,7 +27,7 @@ on_both!(
 );
 
 async fn only_served_forms_leave(backend: Backend) {
-    let gateway = TestGateway::start(backend).await;
+    let gateway = TestGateway::start_under(backend, policy_with(&[("attributes.toml", "k = 10", "k = 1")])).await;
     gateway.crowd(30, &["profiling_segmentation", "share_third_party"]).await;
     for recipient in [gateway.segmentation().await, gateway.adnetwork().await, gateway.risk_check().await] {
         let pull = recipient.pulls().await;

@@ -53,7 +53,8 @@ async fn pse_14_whoever_asks_for_the_way_back_without_the_right_opens_an_inciden
     anna.gives(&["profiling_segmentation"]).await;
     let name = segmentation.knows().await.into_iter().next().unwrap();
     assert_eq!(register(&officer).await, Vec::<Value>::new());
-    let of = json!({ "pseudonym": { "recipient": "segmentation", "purpose": "profiling_segmentation", "name": name } });
+    let of =
+        json!({ "pseudonym": { "recipient": "segmentation", "purpose": "profiling_segmentation", "name": name } });
     // An officer may, and that is no incident.
     officer.client.post("/v1/subjects/lookup", &of).await.expect(200);
     assert_eq!(register(&officer).await, Vec::<Value>::new());
@@ -73,20 +74,35 @@ async fn pse_14_whoever_asks_for_the_way_back_without_the_right_opens_an_inciden
         matches!(event, LedgerEvent::IncidentOpened { kind: IncidentKind::PseudonymReversal, .. })
     });
     assert_eq!(opened.count(), 1);
+    // So does a member of staff in a role that may not.
+    let mut mara = gateway.member("mara", kernel::staff::Role::Marketer).await;
+    mara.browser.opens("/console").await.expect(200);
+    let request = mara.browser.request("POST", "/v1/subjects/lookup").json(&of);
+    let answer = gateway.send(request.header("x-csrf-token", &mara.browser.csrf)).await.expect(403);
+    drop(answer);
+    let found = register(&officer).await;
+    assert!(found.iter().any(|one| one["facts"].as_str().unwrap().contains("staff:")), "{found:?}");
     // Another caller is another incident; one that was closed is news again.
     gateway.shop().await.client.post("/v1/subjects/lookup", &of).await.expect(403);
-    assert_eq!(register(&officer).await.len(), 2);
-    adds(&officer, &found[0], json!({ "effects": "None.", "measures": "Its operator was asked." })).await.expect(200);
+    let found = register(&officer).await;
+    assert_eq!(found.len(), 3);
+    let of_client = |one: &&Value| one["facts"].as_str().unwrap().contains(segmentation.client.id.as_str());
+    let found: Vec<_> = found.iter().filter(of_client).cloned().collect();
+    adds(&officer, &found[0], json!({ "effects": "None.", "measures": "Its operator was asked." }))
+        .await
+        .expect(200);
     closes(&officer, &found[0], json!({ "reason": "A fault of configuration." })).await.expect(200);
     segmentation.client.post("/v1/subjects/lookup", &of).await.expect(403);
-    assert_eq!(register(&officer).await.len(), 3);
+    assert_eq!(register(&officer).await.len(), 4);
 }
 
 async fn reg_07_an_incident_is_not_closed_without_its_reason(backend: Backend) {
     let gateway = TestGateway::start(backend).await;
     let officer = gateway.officer().await;
     let incident = opens(&officer, json!({})).await;
-    for (body, place) in [(json!({}), "/reason"), (json!({ "reason": "" }), "/reason"), (json!({ "reason": "  " }), "/reason")] {
+    for (body, place) in
+        [(json!({}), "/reason"), (json!({ "reason": "" }), "/reason"), (json!({ "reason": "  " }), "/reason")]
+    {
         let answer = closes(&officer, &incident, body).await.expect(422);
         assert!(answer.text().contains(place), "{answer:?}");
     }
@@ -95,9 +111,13 @@ async fn reg_07_an_incident_is_not_closed_without_its_reason(backend: Backend) {
     let answer = closes(&officer, &incident, reason.clone()).await.expect(422);
     assert!(answer.text().contains("/effects") && answer.text().contains("/measures"), "{answer:?}");
     assert_eq!(register(&officer).await[0]["status"], "open");
-    adds(&officer, &incident, json!({ "effects": "None known.", "measures": "Keys were changed.", "risk": "unlikely" }))
-        .await
-        .expect(200);
+    adds(
+        &officer,
+        &incident,
+        json!({ "effects": "None known.", "measures": "Keys were changed.", "risk": "unlikely" }),
+    )
+    .await
+    .expect(200);
     let closed = closes(&officer, &incident, reason.clone()).await.expect(200).json();
     assert_eq!((&closed["status"], &closed["closed"]["reason"]), (&json!("closed"), &reason["reason"]));
     assert_eq!(closed["due"]["authority"], Value::Null, "harm is unlikely");
@@ -112,11 +132,17 @@ async fn sec_12_the_clock_of_the_authority_runs_for_72_elapsed_hours(backend: Ba
     let officer = gateway.officer().await;
     // Friday to Monday.
     let incident = opens(&officer, json!({ "aware_at": "2026-11-20T16:20:00+01:00" })).await;
-    assert_eq!((&incident["due"]["authority"], &incident["overdue"]), (&json!("2026-11-23T15:20:00.000Z"), &json!(false)));
+    assert_eq!(
+        (&incident["due"]["authority"], &incident["overdue"]),
+        (&json!("2026-11-23T15:20:00.000Z"), &json!(false))
+    );
     // Over Easter and the change of the clocks.
     gateway.clock().set("2027-03-29T17:00:00Z".parse().unwrap());
     let easter = opens(&officer, json!({ "aware_at": "2027-03-26T18:00:00+01:00" })).await;
-    assert_eq!((&easter["due"]["authority"], &easter["overdue"]), (&json!("2027-03-29T17:00:00.000Z"), &json!(false)));
+    assert_eq!(
+        (&easter["due"]["authority"], &easter["overdue"]),
+        (&json!("2027-03-29T17:00:00.000Z"), &json!(false))
+    );
     gateway.clock().advance_ms(1);
     let register = register(&officer).await;
     assert!(register.iter().all(|one| one["overdue"] == true), "{register:?}");
@@ -127,7 +153,10 @@ async fn sec_12_the_clock_of_the_authority_runs_for_72_elapsed_hours(backend: Ba
     let mut with_reason = told;
     with_reason["late_reason"] = json!("It was the day after Easter.");
     let told = adds(&officer, &easter, with_reason).await.expect(200).json();
-    assert_eq!((&told["authority_told"]["late_reason"], &told["overdue"]), (&json!("It was the day after Easter."), &json!(false)));
+    assert_eq!(
+        (&told["authority_told"]["late_reason"], &told["overdue"]),
+        (&json!("It was the day after Easter."), &json!(false))
+    );
     // In time it needs none.
     let in_time = json!({ "authority_told_at": "2026-11-23T15:20:00Z" });
     adds(&officer, &incident, in_time).await.expect(200);
@@ -148,7 +177,8 @@ async fn sec_15_residents_of_california_are_told_within_30_days(backend: Backend
     let told = adds(&officer, &incident, json!({ "california_residents": 501 })).await.expect(200).json();
     assert_eq!(told["due"]["california_attorney_general"], "2027-01-06");
     gateway.clock().set("2026-12-01T20:00:00Z".parse().unwrap());
-    let persons = json!({ "persons_told_at": "2026-12-01T20:00:00Z", "authority_told_at": "2026-11-23T12:00:00Z" });
+    let persons =
+        json!({ "persons_told_at": "2026-12-01T20:00:00Z", "authority_told_at": "2026-11-23T12:00:00Z" });
     let told = adds(&officer, &incident, persons).await.expect(200).json();
     assert_eq!(told["due"]["california_attorney_general"], "2026-12-16");
     assert_eq!(told["overdue"], false);
@@ -176,7 +206,12 @@ async fn sec_14_exactly_those_are_told_of_whose_data_a_recipient_received(backen
     let affected = async |recipient: &str, from: kernel::time::Timestamp, until: kernel::time::Timestamp| {
         let path = format!("/v1/disclosures?recipient={recipient}&from={from}&until={until}");
         let told = officer.client.get(&path).await.expect(200).json();
-        let mut ids: Vec<_> = told["subjects"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect();
+        let mut ids: Vec<_> = told["subjects"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["id"].as_str().unwrap().to_owned())
+            .collect();
         ids.sort();
         (ids, told)
     };
@@ -190,7 +225,10 @@ async fn sec_14_exactly_those_are_told_of_whose_data_a_recipient_received(backen
     };
     let (found, told) = affected("segmentation", from, until).await;
     assert_eq!(found, ids(&[&anna, &berta]).await);
-    assert_eq!((&told["persons"], &told["disclosures"], &told["encrypted"], &told["pseudonymous"]), (&json!(2), &json!(1), &json!(false), &json!(true)));
+    assert_eq!(
+        (&told["persons"], &told["disclosures"], &told["encrypted"], &told["pseudonymous"]),
+        (&json!(2), &json!(1), &json!(false), &json!(true))
+    );
     assert!(told["subjects"][0]["attributes"].as_array().unwrap().contains(&json!("age_band")));
     assert_eq!(told["attributes"]["age_band"], 2);
     assert_eq!(affected("segmentation", from, end).await.0, ids(&[&anna, &berta, &carla]).await);
@@ -201,13 +239,18 @@ async fn sec_14_exactly_those_are_told_of_whose_data_a_recipient_received(backen
     // Who was erased is counted and cannot be told.
     officer.erases(&anna).await;
     let (found, told) = affected("segmentation", from, until).await;
-    assert_eq!((found, &told["persons"], &told["erased_on_this_page"]), (ids(&[&berta]).await, &json!(2), &json!(1)));
+    assert_eq!(
+        (found, &told["persons"], &told["erased_on_this_page"]),
+        (ids(&[&berta]).await, &json!(2), &json!(1))
+    );
     // Page by page they are the same.
     let mut paged = Vec::new();
     let mut path = format!("/v1/disclosures?recipient=segmentation&from={from}&until={end}&limit=1");
     loop {
         let answer = officer.client.get(&path).await.expect(200);
-        paged.extend(answer.json()["subjects"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap().to_owned()));
+        paged.extend(
+            answer.json()["subjects"].as_array().unwrap().iter().map(|one| one["id"].as_str().unwrap().to_owned()),
+        );
         let Some(link) = answer.header("link") else { break };
         path = link.split_once('>').unwrap().0.trim_start_matches('<').to_owned();
     }
@@ -236,11 +279,18 @@ async fn an_incident_is_put_on_record_once_and_is_sealed(backend: Backend) {
     let id = first.json()["id"].as_str().unwrap().to_owned();
     assert_eq!(first.header("location"), Some(format!("/v1/incidents/{id}").as_str()));
     let again = request("\"one\"", &report(json!({}))).await.expect(201);
-    assert_eq!((again.json()["id"].as_str(), again.header("idempotency-replayed")), (Some(id.as_str()), Some("true")));
+    assert_eq!(
+        (again.json()["id"].as_str(), again.header("idempotency-replayed")),
+        (Some(id.as_str()), Some("true"))
+    );
     request("\"one\"", &report(json!({ "facts": "other" }))).await.expect_problem(409, "idempotency_key_reused");
     assert_eq!(register(&officer).await.len(), 1);
     officer.client.get(&format!("/v1/incidents/{id}")).await.expect(200);
-    officer.client.get(&format!("/v1/incidents/{}", "0".repeat(32))).await.expect_problem(404, "incident_not_found");
+    officer
+        .client
+        .get(&format!("/v1/incidents/{}", "0".repeat(32)))
+        .await
+        .expect_problem(404, "incident_not_found");
     // What was written about it is in no file and in no entry.
     crate::erasure::expect_no_trace(&gateway.database().everything().await, "q7canary");
     // Who may only see rights requests may see it and not write it; whoever may neither, neither.

@@ -11,8 +11,8 @@ mod harness;
 
 mod accounting;
 mod aftermath;
-mod authorisation;
 mod anonymity;
+mod authorisation;
 mod bad_input;
 mod bases;
 mod canary;

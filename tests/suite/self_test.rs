@@ -66,8 +66,10 @@ async fn sec_08_a_ledger_that_was_changed_is_found(backend: Backend) {
     gateway.database().execute(drop).await;
     gateway
         .database()
-        .execute("UPDATE ledger_entry SET entry = (SELECT entry FROM ledger_entry ORDER BY id DESC LIMIT 1) \
-                  WHERE id = (SELECT min(id) FROM ledger_entry)")
+        .execute(
+            "UPDATE ledger_entry SET entry = (SELECT entry FROM ledger_entry ORDER BY id DESC LIMIT 1) \
+                  WHERE id = (SELECT min(id) FROM ledger_entry)",
+        )
         .await;
     let report = tests(&gateway, None).await;
     assert!(!report.is_sound() && is_broken(&report, Measure::Ledger), "{report:?}");
@@ -79,8 +81,10 @@ async fn sec_08_a_person_whom_the_keys_do_not_open_is_found(backend: Backend) {
     // The first person, not the newest, whom every start looks at.
     gateway
         .database()
-        .execute("UPDATE subject SET record = (SELECT record FROM subject ORDER BY ordinal DESC LIMIT 1) \
-                  WHERE ordinal = (SELECT min(ordinal) FROM subject)")
+        .execute(
+            "UPDATE subject SET record = (SELECT record FROM subject ORDER BY ordinal DESC LIMIT 1) \
+                  WHERE ordinal = (SELECT min(ordinal) FROM subject)",
+        )
         .await;
     let report = tests(&gateway, None).await;
     assert!(!report.is_sound() && is_broken(&report, Measure::Keys), "{report:?}");

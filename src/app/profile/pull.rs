@@ -139,7 +139,8 @@ impl Gateway {
                 return Err(AppError::Conflict(Code::PolicyChanged));
             }
             let now = gateway.now();
-            let mut page = Gathering::new(&policy, &gateway.inner.keyring, &ready.ask, (pull, page), now).among(crowds);
+            let mut page =
+                Gathering::new(&policy, &gateway.inner.keyring, &ready.ask, (pull, page), now).among(crowds);
             page.reserve(usize::try_from(ordinals.end.saturating_sub(ordinals.start)).unwrap_or_default());
             for row in rows.rows() {
                 page.consider(&row?, 0);

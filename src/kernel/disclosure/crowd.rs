@@ -25,7 +25,11 @@ pub const MAX_TOGETHER: usize = 8;
 /// The quasi-identifiers that a recipient may have for a purpose, the least dispensable first, as its contract lists
 /// them.
 #[must_use]
-pub fn quasi_identifiers(policy: &ValidPolicy, recipient: &RecipientRule, purpose: &Purpose) -> Vec<AttributeName> {
+pub fn quasi_identifiers(
+    policy: &ValidPolicy,
+    recipient: &RecipientRule,
+    purpose: &Purpose,
+) -> Vec<AttributeName> {
     let is_quasi = |name: &&AttributeName| {
         policy.attribute(name).is_some_and(|rule| {
             rule.quasi_identifier && rule.k > 1 && rule.served.is_some() && rule.purposes.contains(purpose)
@@ -238,7 +242,8 @@ impl Guard {
         let told = match &self.crowds {
             None => 0,
             Some(crowds) if self.is_whole => {
-                let slot_of = |at| self.columns.iter().find(|(_, place)| *place == Some(at)).map(|(slot, _)| *slot);
+                let slot_of =
+                    |at| self.columns.iter().find(|(_, place)| *place == Some(at)).map(|(slot, _)| *slot);
                 let cells = (0..crowds.ask.plan.attributes.len())
                     .map(|at| slot_of(at).and_then(|slot| row.get(slot)).map_or(0, code_of));
                 crowds.told(Combination::of(cells))
@@ -372,7 +377,10 @@ mod tests {
         let recipient = policy.recipient(&"segmentation".parse().unwrap()).unwrap().clone();
         let purpose: Purpose = "profiling_segmentation".parse().unwrap();
         let names = quasi_identifiers(&policy, &recipient, &purpose);
-        assert_eq!(names.iter().map(AttributeName::as_str).collect::<Vec<_>>(), ["age_band", "region", "household_band"]);
+        assert_eq!(
+            names.iter().map(AttributeName::as_str).collect::<Vec<_>>(),
+            ["age_band", "region", "household_band"]
+        );
         Ask::new(&policy, recipient.id.clone(), purpose, names)
     }
 
@@ -392,7 +400,14 @@ mod tests {
 
     #[test]
     fn pse_05_a_small_group_becomes_coarser_until_it_is_large_enough() {
-        let counted = tally(&[([1, 1, 1], 10), ([1, 1, 2], 9), ([1, 1, 3], 1), ([2, 1, 1], 9), ([1, 2, 0], 3), ([1, 2, 4], 6)]);
+        let counted = tally(&[
+            ([1, 1, 1], 10),
+            ([1, 1, 2], 9),
+            ([1, 1, 3], 1),
+            ([2, 1, 1], 9),
+            ([1, 2, 0], 3),
+            ([1, 2, 4], 6),
+        ]);
         let crowds = Crowds::of(ask(), &counted);
         assert_eq!(told(&crowds, [1, 1, 1]), [1, 1, 1]);
         // Nine and one are ten without the household.

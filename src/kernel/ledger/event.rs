@@ -10,6 +10,7 @@ use crate::attribute::AttributeName;
 use crate::campaign::CampaignId;
 use crate::client::ClientId;
 use crate::id::{ImportId, IncidentId, LedgerRef, PullId, ReceiptId, RightsRequestId};
+use crate::notice::NoticeDigest;
 use crate::policy::PolicyVersion;
 use crate::purpose::Purpose;
 use crate::recipient::RecipientId;
@@ -40,6 +41,10 @@ pub enum LedgerEvent {
         #[n(4)]
         #[serde(skip_serializing_if = "Option::is_none")]
         attributes: Option<Vec<AttributeName>>,
+        /// The notice that was shown, by the digest of its text, which is the policy's and public.
+        #[n(5)]
+        #[serde(skip_serializing_if = "Option::is_none")]
+        notice: Option<NoticeDigest>,
     },
     /// A source delivered attributes of a person.
     #[n(1)]
@@ -211,6 +216,10 @@ pub enum LedgerEvent {
         #[n(3)]
         #[serde(skip_serializing_if = "Option::is_none")]
         staff: Option<StaffId>,
+        /// In which role.
+        #[n(4)]
+        #[serde(skip_serializing_if = "Option::is_none")]
+        role: Option<Role>,
     },
     /// A form is about to ask a person (EDPB 03/2022).
     #[n(21)]

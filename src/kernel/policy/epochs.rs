@@ -44,9 +44,9 @@ impl Epochs {
             0 => None,
             _ => Some(current.saturating_sub(1)),
         };
-        let in_grace = self.start(now).is_some_and(|start| {
-            now.since_ms(start) < i64::from(self.grace_days).saturating_mul(DAY_MS)
-        });
+        let in_grace = self
+            .start(now)
+            .is_some_and(|start| now.since_ms(start) < i64::from(self.grace_days).saturating_mul(DAY_MS));
         std::iter::once(current).chain(before.filter(|_| in_grace))
     }
 

@@ -74,7 +74,8 @@ impl Store {
     pub async fn subjects_at(&self, ordinals: &[u64]) -> Result<Vec<(u64, SubjectId)>, StoreError> {
         let mut found = Vec::with_capacity(ordinals.len());
         for ordinal in ordinals {
-            let row = sql("SELECT id FROM subject WHERE ordinal = $1").with(signed(*ordinal)?).row(self.db()).await?;
+            let row =
+                sql("SELECT id FROM subject WHERE ordinal = $1").with(signed(*ordinal)?).row(self.db()).await?;
             if let Some(row) = row {
                 found.push((*ordinal, SubjectId::from_bytes(row.bytes(0)?)));
             }

@@ -27,7 +27,7 @@ const USUAL: u32 = 100;
         ("recipient" = String, Query, description = "Who received", max_length = 64, example = "segmentation"),
         ("from" = String, Query, description = "From when on (RFC 3339)", example = "2026-11-01T00:00:00Z"),
         ("until" = String, Query, description = "Before when (RFC 3339)", example = "2026-11-23T00:00:00Z"),
-        ("after" = Option<u64>, Query, description = "Where the page before ended: taken from its `Link`", minimum = 0, maximum = 9_007_199_254_740_991_u64),
+        ("after" = Option<u64>, Query, description = "Where the page before ended: taken from its `Link`", minimum = 0),
         ("limit" = Option<u32>, Query, description = "How many", minimum = 1, maximum = 1000, example = 100),
     ),
     responses((status = 200, description = "A page", body = Object, headers(

@@ -27,7 +27,7 @@ pub struct NotesBody {
     /// How likely harm is.
     risk: Option<RiskBody>,
     /// How many residents of California it touches.
-    #[schema(maximum = 1_000_000_000)]
+    #[schema(maximum = 1000000000)]
     #[validate(range(max = 1_000_000_000, code = "invalid_field"))]
     california_residents: Option<u64>,
     /// Whether the data were unintelligible to whoever got them.

@@ -113,7 +113,8 @@ impl Check<'_> {
     fn quasi_identifier(&mut self, place: Place<'_>, document: &AttributeDocument, form: Option<&ServedForm>) {
         let Some(quasi) = document.quasi_identifier.as_ref().filter(|quasi| *quasi.get_ref()) else { return };
         if matches!(form, None | Some(ServedForm::ManyOf { .. } | ServedForm::Plain)) {
-            let message = "a quasi-identifier is served as one value of a closed list: a band, a prefix, one of some labels";
+            let message =
+                "a quasi-identifier is served as one value of a closed list: a band, a prefix, one of some labels";
             self.fault(place.at(&quasi.span()), "pse_05", message);
         }
     }

@@ -56,7 +56,8 @@ impl Check<'_> {
             self.known_some(place, &document.attributes, "attributes", declared(&documents.attributes));
         let epochs = self.epochs(table);
         let contract = self.contract_of(table);
-        let no_reid = if document.no_reid.is_some() { self.line(place, &document.no_reid, "no_reid") } else { None };
+        let no_reid =
+            if document.no_reid.is_some() { self.line(place, &document.no_reid, "no_reid") } else { None };
         let deidentified = self.deidentified(table);
         Some(RecipientRule {
             id: document.id.as_ref()?.get_ref().clone(),
