@@ -34,7 +34,9 @@ async fn persons<'a>(gateway: &'a TestGateway, names: &str, count: usize, attrib
     for number in 0..count {
         let person = gateway.person(&format!("{names}{number}"));
         person.gives(&[PROFILING]).await;
-        lines.push(Line::of(&person, attributes.clone()));
+        let mut attributes = attributes.clone();
+        attributes["region"] = json!("DE-BY");
+        lines.push(Line::of(&person, attributes));
         persons.push(person);
     }
     gateway.shop().await.sends(&lines).await;
@@ -343,7 +345,7 @@ async fn pse_07_a_recipient_that_cannot_identify_persons_is_recorded_and_told_al
     // Recorded, exported, and erased with a notice.
     assert_eq!(gateway.expect_sound_ledger().await.entries, entries + 1);
     let copy = officer.copy(&anna).await;
-    let received = copy["recipients"].as_array().unwrap();
+    let received = copy["disclosures"].as_array().unwrap();
     assert!(
         received.iter().any(|one| one["recipient"] == "adnetwork" && one["pseudonym"] == name.as_str()),
         "{copy}"

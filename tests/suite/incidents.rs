@@ -283,7 +283,7 @@ async fn an_incident_is_put_on_record_once_and_is_sealed(backend: Backend) {
         (again.json()["id"].as_str(), again.header("idempotency-replayed")),
         (Some(id.as_str()), Some("true"))
     );
-    request("\"one\"", &report(json!({ "facts": "other" }))).await.expect_problem(409, "idempotency_key_reused");
+    request("\"one\"", &report(json!({ "facts": "other" }))).await.expect_problem(422, "idempotency_key_reused");
     assert_eq!(register(&officer).await.len(), 1);
     officer.client.get(&format!("/v1/incidents/{id}")).await.expect(200);
     officer
