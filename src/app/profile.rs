@@ -45,7 +45,7 @@ pub struct ReadyAsk {
     role: RecipientRole,
     epochs: Epochs,
     /// What is counted before it is answered.
-    to_count: Option<Ask>,
+    to_count: Option<crowd::ToCount>,
     columns: Arc<[ColumnSpec]>,
 }
 
@@ -217,7 +217,7 @@ impl Gateway {
                 Some(ColumnSpec { name: name.clone(), kind: kind_of(form) })
             })
             .collect();
-        let to_count = crowd::to_count(&policy, &resolved);
+        let to_count = self.inner.counts.needed(&policy, &resolved);
         let epochs = recipient.epochs.clone();
         let ready = ReadyAsk { ask: resolved, role: recipient.role, epochs, to_count, columns };
         self.inner.asks.remember(known, &ready);

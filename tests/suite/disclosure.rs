@@ -161,6 +161,7 @@ async fn what_is_disclosed_is_on_record_under_the_recipients_legal_name(backend:
             "recipient": "segmentation", "name": "Example Shop GmbH, customer segmentation", "role": "own", "country": "DE",
             "purpose": "profiling_segmentation", "attributes": disclosures[1]["attributes"], "times": 2,
             "first_at": first_at.to_string(), "last_at": last_at.to_string(), "pseudonym": name,
+            "pseudonyms": [name],
         })
     );
     assert!(disclosures[1]["attributes"].as_array().unwrap().contains(&json!("interest_topic")));

@@ -51,7 +51,7 @@ pub(crate) struct Counted {
 
 /// A count that is kept, and the right to make the next one.
 #[derive(Debug, Default)]
-struct Kept {
+pub(super) struct Kept {
     count: Mutex<Option<Arc<Counted>>>,
     counting: tokio::sync::Mutex<()>,
 }
@@ -86,49 +86,64 @@ impl Counts {
     }
 }
 
-/// What has to be counted before an ask is answered: nothing, unless it names a quasi-identifier.
-pub(super) fn to_count(policy: &ValidPolicy, ask: &Ask) -> Option<Ask> {
-    let recipient = policy.recipient(ask.recipient())?;
-    let together = quasi_identifiers(policy, recipient, ask.purpose());
-    let asked = ask.attributes().any(|name| together.contains(name));
-    asked.then(|| Ask::new(policy, ask.recipient().clone(), ask.purpose().clone(), together))
+/// What has to be counted before an ask is answered, and where the count is kept.
+#[derive(Debug, Clone)]
+pub(super) struct ToCount {
+    ask: Ask,
+    kept: Arc<Kept>,
+}
+
+impl Counts {
+    /// What has to be counted before an ask is answered: nothing, unless it names a quasi-identifier.
+    pub(super) fn needed(&self, policy: &ValidPolicy, ask: &Ask) -> Option<ToCount> {
+        let recipient = policy.recipient(ask.recipient())?;
+        let together = quasi_identifiers(policy, recipient, ask.purpose());
+        if !ask.attributes().any(|name| together.contains(name)) {
+            return None;
+        }
+        let ask = Ask::new(policy, ask.recipient().clone(), ask.purpose().clone(), together);
+        Some(ToCount { kept: self.of(&ask), ask })
+    }
 }
 
 impl Gateway {
     /// The crowds that a pull goes by, if it needs any.
     pub(super) async fn crowds_of(&self, ready: &ReadyAsk) -> Result<Option<Arc<Crowds>>, AppError> {
-        let Some(ask) = &ready.to_count else { return Ok(None) };
-        Ok(Some(Arc::clone(&self.count(ask, FRESH_MS).await?.crowds)))
+        let Some(ToCount { ask, kept }) = &ready.to_count else { return Ok(None) };
+        Ok(Some(Arc::clone(&self.count_into(kept, ask, FRESH_MS).await?.crowds)))
     }
 
     /// The crowds that a look-up goes by: it does not wait long, and what is a little old will do while somebody counts.
     pub(super) async fn crowds_at_hand(&self, ready: &ReadyAsk) -> Option<Arc<Crowds>> {
-        let ask = ready.to_count.as_ref()?;
-        let kept = self.inner.counts.of(ask).get();
-        if let Some(count) = kept.filter(|count| (0..2 * FRESH_MS).contains(&self.now().since_ms(count.at))) {
-            if self.now().since_ms(count.at) >= FRESH_MS {
-                self.count_apart(ask.clone());
+        let to_count = ready.to_count.as_ref()?;
+        let now = self.now();
+        if let Some(count) = to_count.kept.no_older(now, 2 * FRESH_MS) {
+            if to_count.kept.no_older(now, FRESH_MS).is_none() && to_count.kept.counting.try_lock().is_ok() {
+                drop(self.count_apart(to_count.clone()));
             }
             return Some(Arc::clone(&count.crowds));
         }
-        let counting = self.count_apart(ask.clone());
+        let counting = self.count_apart(to_count.clone());
         let counted = tokio::time::timeout(PATIENCE, counting).await.ok()?.ok()??;
         Some(Arc::clone(&counted.crowds))
     }
 
     /// Counts beside the caller, who may go on without.
-    fn count_apart(&self, ask: Ask) -> tokio::task::JoinHandle<Option<Arc<Counted>>> {
+    fn count_apart(&self, to_count: ToCount) -> tokio::task::JoinHandle<Option<Arc<Counted>>> {
         let gateway = self.clone();
         self.inner.runtime.spawn(async move {
-            let counted = gateway.count(&ask, FRESH_MS).await;
+            let counted = gateway.count_into(&to_count.kept, &to_count.ask, FRESH_MS).await;
             counted.inspect_err(|error| tracing::warn!(%error, "groups could not be counted")).ok()
         })
     }
 
-    /// A count of those who are permitted for an ask, no older than some milliseconds. Whoever comes while one is made waits
-    /// for it.
+    /// A count of those who are permitted for an ask, no older than some milliseconds.
     pub(crate) async fn count(&self, ask: &Ask, no_older_than_ms: i64) -> Result<Arc<Counted>, AppError> {
-        let kept = self.inner.counts.of(ask);
+        self.count_into(&self.inner.counts.of(ask), ask, no_older_than_ms).await
+    }
+
+    /// As [`Self::count`], where it is kept. Whoever comes while one is made waits for it.
+    async fn count_into(&self, kept: &Kept, ask: &Ask, no_older_than_ms: i64) -> Result<Arc<Counted>, AppError> {
         if let Some(count) = kept.no_older(self.now(), no_older_than_ms) {
             return Ok(count);
         }
