@@ -48,10 +48,9 @@ impl Combination {
         Self(cells.take(MAX_TOGETHER).enumerate().map(place).fold(0, |all, one| all | one))
     }
 
+    /// The sixteen bits of one attribute.
     const fn code(self, at: usize) -> u16 {
-        #[expect(clippy::cast_possible_truncation, reason = "the sixteen bits of one attribute")]
-        let code = (self.0 >> (16 * at)) as u16;
-        code
+        (self.0 >> (16 * at)) as u16
     }
 
     const fn without(self, at: usize) -> Self {
