@@ -16,6 +16,8 @@ mod m20261122_000011_acts;
 mod m20261122_000012_ledger_tiles;
 mod m20261123_000013_access;
 mod m20261123_000014_keys;
+mod m20261123_000016_incidents;
+mod m20261123_000017_recipient_messages;
 mod m20261123_000018_staff_binding;
 
 pub use sea_orm_migration::prelude::MigratorTrait;
@@ -43,6 +45,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000012_ledger_tiles::Migration),
             Box::new(m20261123_000013_access::Migration),
             Box::new(m20261123_000014_keys::Migration),
+            Box::new(m20261123_000016_incidents::Migration),
+            Box::new(m20261123_000017_recipient_messages::Migration),
             Box::new(m20261123_000018_staff_binding::Migration),
         ]
     }

@@ -8,6 +8,7 @@ mod migrate;
 mod openapi;
 pub mod output;
 mod policy;
+mod self_test;
 mod serve;
 mod signal;
 mod staff;
@@ -49,6 +50,8 @@ enum Command {
     /// Check policies
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    /// Try whether what protects the data works
+    SelfTest(self_test::SelfTestArgs),
     /// Verify the ledger
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
@@ -145,6 +148,7 @@ fn run(command: Command) -> anyhow::Result<Outcome> {
             Command::Serve(args) => serve::run(&args).await,
             Command::Migrate(args) => migrate::run(&args).await,
             Command::Policy(command) => policy::run(&command),
+            Command::SelfTest(args) => self_test::run(&args).await,
             Command::Ledger(command) => ledger::run(&command).await,
             Command::Evidence(command) => evidence::run(&command),
             Command::Client(command) => client::run(command).await,
@@ -205,6 +209,7 @@ mod tests {
             "consentry keys migrate --data d",
             "consentry keys new-hsm-key --config c.toml",
             "consentry demo --once --limit 100 --data d --listen 127.0.0.1:0",
+            "consentry self-test --data d --restored sqlite:f",
             "consentry openapi",
         ] {
             CommandLine::try_parse_from(line.split(' ')).unwrap();

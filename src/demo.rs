@@ -426,7 +426,7 @@ impl Puller<'_> {
         let stored = posted.persons() as u64;
         say(format_args!("  stored     {:>8}", thousands(stored)));
         say(format_args!(
-            "  permitted  {:>8}   recount of what was posted: {}, the same, country by country",
+            "  permitted  {:>8}   recount of what was posted: {}, the same, and in no country more",
             thousands(permitted),
             thousands(expected)
         ));
@@ -450,7 +450,8 @@ impl Puller<'_> {
     }
 }
 
-/// Checks that it is the right persons and not only as many: country by country, where the policy serves it.
+/// Checks that it is the right persons and not only as many: country by country, where the policy serves it. Where a
+/// country would single persons out it is left out, so that there may be fewer of it and never more.
 fn same_countries(profiles: &[Profile], mut expected: BTreeMap<&'static str, u64>) -> anyhow::Result<()> {
     let mut pulled: BTreeMap<&str, u64> = BTreeMap::new();
     for country in profiles.iter().filter_map(|profile| profile.region.as_deref()) {
@@ -460,7 +461,7 @@ fn same_countries(profiles: &[Profile], mut expected: BTreeMap<&'static str, u64
     expected.retain(|country, _| !matches!(*country, "JP" | "BR"));
     for country in expected.keys().chain(pulled.keys()) {
         let (served, counted) = (pulled.get(country), expected.get(country));
-        if served != counted {
+        if served.copied().unwrap_or_default() > counted.copied().unwrap_or_default() {
             let [served, counted] = [served, counted].map(|count| count.copied().unwrap_or_default());
             let reason = format!("the pull has {served} persons in {country}, and the recount {counted}");
             return Err(CheckFailed(reason).into());

@@ -133,11 +133,12 @@ const fn at(path: &'static str, allow: &'static str, endpoints: &'static [Endpoi
 
 const READ_PROFILES: Access = Access::Scope(Scope::ProfilesRead);
 const READ_RIGHTS: Access = Access::Scope(Scope::RightsRead);
+const WRITE_RIGHTS: Access = Access::Scope(Scope::RightsWrite);
 const IMPORT: Access = Access::Scope(Scope::ImportsWrite);
 const PUBLIC: Access = Access::Public;
 const STAFF: Access = Access::Staff;
 
-static ROUTES: [Route; 56] = [
+static ROUTES: [Route; 64] = [
     // Persons and forms: no login.
     Route {
         is_cross_origin: true,
@@ -234,6 +235,17 @@ static ROUTES: [Route; 56] = [
     },
     at("/v1/deliveries/resolve", "POST", &[post(READ_PROFILES, || web::to(v1::deliveries::resolve::handler))]),
     at("/v1/profiles", "GET, HEAD", &[get(READ_PROFILES, || web::to(v1::profiles::pull::handler))]),
+    at(
+        "/v1/profiles/changes",
+        "GET, HEAD",
+        &[get(READ_PROFILES, || web::to(v1::recipient_notices::fetch::handler))],
+    ),
+    at(
+        "/v1/profiles/changes/ack",
+        "POST",
+        &[post(READ_PROFILES, || web::to(v1::recipient_notices::acknowledge::handler))],
+    ),
+    at("/v1/segments/count", "POST", &[post(READ_PROFILES, || web::to(v1::segments::count::handler))]),
     // Officers.
     at("/v1/subjects/lookup", "POST", &[post(READ_RIGHTS, || web::to(v1::subjects::lookup::handler))]),
     at("/v1/subjects/{id}/explain", "GET, HEAD", &[get(READ_RIGHTS, || web::to(v1::subjects::explain::handler))]),
@@ -272,6 +284,18 @@ static ROUTES: [Route; 56] = [
         "GET, HEAD",
         &[get(Access::Scope(Scope::LedgerRead), || web::to(v1::ledger::entries::handler))],
     ),
+    at("/v1/disclosures", "GET, HEAD", &[get(READ_RIGHTS, || web::to(v1::incidents::affected::handler))]),
+    at(
+        "/v1/incidents",
+        "GET, HEAD, POST",
+        &[
+            get(READ_RIGHTS, || web::to(v1::incidents::list::handler)),
+            post(WRITE_RIGHTS, || web::to(v1::incidents::open::handler)),
+        ],
+    ),
+    at("/v1/incidents/{id}", "GET, HEAD", &[get(READ_RIGHTS, || web::to(v1::incidents::show::handler))]),
+    at("/v1/incidents/{id}/notes", "POST", &[post(WRITE_RIGHTS, || web::to(v1::incidents::add::handler))]),
+    at("/v1/incidents/{id}/close", "POST", &[post(WRITE_RIGHTS, || web::to(v1::incidents::close::handler))]),
     // Staff.
     at("/console", "GET, HEAD", &[get(STAFF, || web::to(console::home::handler))]),
     at(

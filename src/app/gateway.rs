@@ -27,7 +27,7 @@ use crate::keys::{KeySource, KeysInUse, RootKeyError, Signers, take_keys};
 use crate::ledger::Witnessing;
 use crate::limit::{Quota, Throttle};
 use crate::mail::Post;
-use crate::profile::{Answer, Lookup, ReadyAsks};
+use crate::profile::{Answer, Counts, Lookup, ReadyAsks};
 use crate::staff::{Sso, SsoSettings};
 
 /// What the gateway needs to know of its surroundings.
@@ -155,6 +155,8 @@ pub(crate) struct Inner {
     /// Look-ups that wait at the same time share their round trips.
     pub(crate) lookups: Batcher<Lookup, Answer>,
     pub(crate) asks: ReadyAsks,
+    /// How many persons share what they are served.
+    pub(crate) counts: Counts,
     /// How far rights were taken away: read before what is remembered of them is relied on.
     pub(crate) revisions: Batcher<(), u64>,
     /// What may be used once.
@@ -216,6 +218,7 @@ impl Gateway {
             captures: capture_writers(&runtime, &store, &keyring, &clock, &entropy),
             addresses: Throttle::keyed(settings.address_quota, Arc::clone(&clock)),
             asks: ReadyAsks::default(),
+            counts: Counts::default(),
             lookups: lookup_answerers(&runtime, &store, &keyring, &clock),
             revisions: revision_readers(&runtime, &store),
             once: once_writers(&runtime, &store),

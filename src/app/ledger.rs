@@ -6,6 +6,7 @@ mod verify;
 mod witness;
 
 pub use entries::LedgerPage;
+pub(crate) use verify::verify_store;
 pub use verify::{LedgerReport, verify_database};
 pub(crate) use witness::Witnessing;
 pub use witness::{Witness, WitnessAnswer, Witnessed};

@@ -14,11 +14,13 @@ mod feedback;
 mod figures;
 mod gateway;
 mod import;
+mod incident;
 mod jobs;
 mod keys;
 mod ledger;
 mod limit;
 mod mail;
+mod notice;
 mod plain;
 mod preference;
 mod profile;
@@ -26,6 +28,7 @@ mod prompt;
 mod receipt;
 mod record;
 mod rights;
+mod self_test;
 mod signal;
 mod staff;
 mod statement;
@@ -49,6 +52,7 @@ pub use feedback::{Feedback, FeedbackKind, FeedbackSubject};
 pub use figures::Figures;
 pub use gateway::{Gateway, GatewaySettings, OpenGatewayError, migrate, pending_migrations};
 pub use import::{Art14View, ImportLine, ImportParameters, ImportView, Importing};
+pub use incident::{Affected, AffectedAsk, IncidentNotes, IncidentView, NewIncident};
 pub use keys::{
     KNOWN_AFTER_MS, KeyChangeError, KeyOverview, KeyProgress, KeySource, RootKey, RootKeyError, Rooted, Rotation,
     Wrapped,
@@ -56,12 +60,16 @@ pub use keys::{
 pub use ledger::{LedgerPage, LedgerReport, Witness, WitnessAnswer, Witnessed, verify_database};
 pub use limit::{Left, Quota, Throttle, TooOften, network_of};
 pub use mail::{MailState, Outgoing, Post, PostError, Posted};
+pub use notice::{MOST_NOTICES, NoticeKind, NoticeToRecipient};
 pub use preference::{Preference, PreferenceAct, PreferenceState, Preferences};
-pub use profile::{ColumnKind, ColumnSpec, LookupKeys, MAX_LOOKUP, ProfileAsk, Pull, PulledPage, ReadyAsk};
+pub use profile::{
+    ColumnKind, ColumnSpec, LookupKeys, MAX_LOOKUP, MOST_GROUPED, ProfileAsk, Pull, PulledPage, ReadyAsk, Segment,
+};
 pub use prompt::{PromptAsk, PromptView};
 pub use receipt::{ReceiptDocument, ReceiptFormat};
 pub use record::{LineOutcome, RecordLine};
 pub use rights::{RightsAsk, RightsKind, RightsRequestView, RightsSubject};
+pub use self_test::{CANARY, Measure, SelfTestReport, Tried};
 pub use signal::{OptOutStatus, SignalAnswer, SignalPost};
 pub use staff::{
     Enrolled, Enrolment, IdentityProvider, InvitationView, MOST_SESSIONS, Machine, MemberView, OneTimeLink,

@@ -1,11 +1,15 @@
 //! Disclosure: a recipient asks, every person is decided at the read, and only what was recorded is handed over.
 
+mod crowd;
 mod lookup;
 mod pull;
+mod segment;
 
+pub(crate) use crowd::Counts;
 pub(crate) use lookup::{Answer, Lookup, look_up};
 pub use lookup::{LookupKeys, MAX_LOOKUP};
 pub use pull::{Pull, PulledPage};
+pub use segment::{MOST_GROUPED, Segment};
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +19,7 @@ use kernel::authz::{Authorized, ClientActor, ReadProfiles};
 use kernel::decision::{Ask, MAX_ASKED};
 use kernel::disclosure::{DisclosureJournal, DisclosureRecord};
 use kernel::ledger::{AttemptRefusal, RefusedAttempt};
-use kernel::policy::{PolicyVersion, RecipientRule};
+use kernel::policy::{Epochs, PolicyVersion, RecipientRule};
 use kernel::purpose::Purpose;
 use kernel::recipient::{RecipientId, RecipientRole};
 use store::change::RecordDisclosures;
@@ -39,7 +43,9 @@ pub struct ProfileAsk {
 pub struct ReadyAsk {
     ask: Ask,
     role: RecipientRole,
-    epochs: (u16, Option<u16>),
+    epochs: Epochs,
+    /// What is counted before it is answered.
+    to_count: Option<crowd::ToCount>,
     columns: Arc<[ColumnSpec]>,
 }
 
@@ -211,8 +217,9 @@ impl Gateway {
                 Some(ColumnSpec { name: name.clone(), kind: kind_of(form) })
             })
             .collect();
-        let epochs = (recipient.epoch, recipient.previous_epoch);
-        let ready = ReadyAsk { ask: resolved, role: recipient.role, epochs, columns };
+        let to_count = self.inner.counts.needed(&policy, &resolved);
+        let epochs = recipient.epochs.clone();
+        let ready = ReadyAsk { ask: resolved, role: recipient.role, epochs, to_count, columns };
         self.inner.asks.remember(known, &ready);
         Ok(ready)
     }

@@ -17,6 +17,7 @@ use kernel::identifier::{Identifier, IdentifierKind, SuppressionFingerprint};
 use kernel::time::Timestamp;
 use store::change::{
     ClaimIdempotencyKey, CompleteRightsRequest, EraseSubject, IdempotencyClaim, OpenRightsRequest, RightsOutcome,
+    SayFarewell,
 };
 use store::query::RightsRequestRow;
 use store::{Change, StoreError};
@@ -276,7 +277,8 @@ impl Gateway {
         let complete = CompleteRightsRequest { id: opening.id, outcome, at: opening.now };
         // The request must not keep pointing at the person whom it erases.
         let open = OpenRightsRequest { subject: None, ..opening.change() };
-        self.carry_out(opening, open, (erase, complete)).await?;
+        let farewell = SayFarewell { farewells: self.farewells(subject).await?, at: opening.now };
+        self.carry_out(opening, open, ((farewell, erase), complete)).await?;
         count(&self.inner.counters.erasures);
         Ok(opening.view("erased", None))
     }

@@ -13,6 +13,7 @@ use kernel::id::{PullId, ReceiptId, SubjectId};
 use kernel::ledger::Inspection;
 use kernel::policy::document::PolicySources;
 use kernel::policy::{PolicyVersion, ValidPolicy};
+use kernel::pseudonym::Pseudonym;
 use kernel::purpose::Purpose;
 use kernel::recipient::RecipientId;
 use kernel::seal::SubjectKey;
@@ -142,6 +143,35 @@ impl Gateway {
         Ok(subject)
     }
 
+    /// The gateway's own name of the person behind a recipient's name: an officer alone finds the way back (GDPR Art. 4(5)).
+    ///
+    /// # Errors
+    /// [`Code::SubjectNotFound`] when the name is of nobody, or of an epoch that is over.
+    pub async fn find_pseudonym(
+        &self,
+        by: &Authorized<InspectSubjects>,
+        recipient: &RecipientId,
+        purpose: &Purpose,
+        name: Pseudonym,
+    ) -> Result<SubjectId, AppError> {
+        let policy = self.policy();
+        let rule = policy
+            .recipient(recipient)
+            .ok_or_else(|| AppError::invalid(Fault::at("/pseudonym/recipient", Code::UnknownRecipient)))?;
+        if policy.purpose(purpose).is_none() {
+            return Err(AppError::invalid(Fault::at("/pseudonym/purpose", Code::UnknownPurpose)));
+        }
+        let found = rule
+            .epochs
+            .understood_at(self.now())
+            .find_map(|epoch| self.inner.keyring.pseudonymiser(recipient, purpose, epoch).resolve(name))
+            .ok_or(AppError::NotFound(Code::SubjectNotFound))?;
+        let row = self.inner.store.rows_by_ids(&[found]).await?.pop();
+        let row = row.ok_or(AppError::NotFound(Code::SubjectNotFound))?;
+        self.note_inspection(by, &row, Inspection::Lookup).await?;
+        Ok(row.id)
+    }
+
     /// Why a recipient may have an attribute of a person for a purpose, or may not: now, or at a time in the past with what
     /// was known and in force then.
     ///
@@ -262,7 +292,8 @@ impl Gateway {
         what: Inspection,
     ) -> Result<(), AppError> {
         let Author { client, staff } = Author::of(by.actor());
-        let record = RecordInspection { subject: row.ledger_ref, client, staff, what, at: self.now() };
+        let role = by.actor().staff().map(|staff| staff.role);
+        let record = RecordInspection { subject: row.ledger_ref, client, staff, role, what, at: self.now() };
         self.inner.store.perform(&record).await?;
         Ok(())
     }

@@ -11,6 +11,9 @@ use super::Route;
 use super::authenticate::actor;
 use super::problem::Problem;
 
+/// The way from identifiers and recipients' names to persons.
+const MAPPING: &str = "/v1/subjects/lookup";
+
 /// Tells the ledger if the answer turns somebody away for want of a token or of its scope.
 pub(super) async fn note(gateway: &Gateway, route: &Route, scope: Scope, response: &ServiceResponse<BoxBody>) {
     let code = response.response().extensions().get::<Problem>().map(Problem::code);
@@ -23,6 +26,9 @@ pub(super) async fn note(gateway: &Gateway, route: &Route, scope: Scope, respons
     };
     let by = actor(response.request());
     gateway.note_denied(by.as_ref(), attempt(route.path, scope), reason).await;
+    if let (MAPPING, AttemptRefusal::InsufficientScope, Some(by)) = (route.path, reason, &by) {
+        gateway.note_reversal(by).await;
+    }
 }
 
 /// What somebody tries who calls a path that needs a scope.

@@ -330,7 +330,8 @@ const fn status_of(code: Code) -> StatusCode {
         | Code::SubjectNotFound
         | Code::ReceiptNotFound
         | Code::ImportNotFound
-        | Code::RequestNotFound => StatusCode::NOT_FOUND,
+        | Code::RequestNotFound
+        | Code::IncidentNotFound => StatusCode::NOT_FOUND,
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Code::ConfirmationExpired => StatusCode::GONE,
         Code::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
@@ -343,7 +344,9 @@ const fn status_of(code: Code) -> StatusCode {
         | Code::StaffAltered
         | Code::LastAdministrator
         | Code::PersonNotInformed
-        | Code::NotRestricted => StatusCode::CONFLICT,
+        | Code::NotRestricted
+        | Code::IncidentClosed
+        | Code::IncidentChanged => StatusCode::CONFLICT,
         Code::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::UriTooLong => StatusCode::URI_TOO_LONG,
         Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,

@@ -245,6 +245,14 @@ action! {
     InspectSubjects, "inspect_subjects", Some(Scope::RightsRead), [Officer], Actor::Operator
 }
 action! {
+    /// Put incidents on record, add to them and close them.
+    HandleIncidents, "handle_incidents", Some(Scope::RightsWrite), [Officer], Actor::Operator
+}
+action! {
+    /// See the register of incidents.
+    ReadIncidents, "read_incidents", Some(Scope::RightsRead), [Officer, Auditor], Actor::Operator
+}
+action! {
     /// Ask whether a form may ask the bearer of a receipt.
     AskPrompts, "ask_prompts", None, [], Actor::Person
 }
@@ -283,6 +291,10 @@ action! {
 action! {
     /// Rotate and retire keys.
     ManageKeys, "manage_keys", None, [], Actor::Operator
+}
+action! {
+    /// Try whether the gateway's measures work.
+    SelfTest, "self_test", None, [], Actor::Operator
 }
 action! {
     /// Run background jobs.
@@ -375,6 +387,8 @@ mod tests {
         assert_eq!(may::<HandleRights>(), [Officer]);
         assert_eq!(may::<InspectSubjects>(), [Officer]);
         assert_eq!(may::<ReadRights>(), [Officer, Auditor]);
+        assert_eq!(may::<HandleIncidents>(), [Officer]);
+        assert_eq!(may::<ReadIncidents>(), [Officer, Auditor]);
         assert_eq!(may::<ReadLedger>(), [Officer, Auditor]);
         assert_eq!(may::<ReadMetrics>(), [Officer, Auditor, Engineer, Marketer]);
         assert_eq!(may::<ManageStaff>(), [Administrator]);
@@ -390,6 +404,7 @@ mod tests {
             may::<ApplyPolicy>(),
             may::<IntrospectTokens>(),
             may::<ManageKeys>(),
+            may::<SelfTest>(),
             may::<RunJobs>(),
         ] {
             assert_eq!(none, []);

@@ -473,7 +473,7 @@ fn granted(policy: &ValidPolicy, standing: &Standing, ask: &Ask, now: Timestamp)
     if allowed == 0 {
         return Err(Refusal::Minimisation);
     }
-    if !recipient.purposes.contains(&plan.purpose) {
+    if !recipient.purposes.contains(&plan.purpose) || !recipient.is_under_contract(now) {
         return Err(Refusal::Recipient);
     }
     let case = Case { standing, purpose, recipient, plan, now };

@@ -6,6 +6,7 @@
 
 mod batch;
 mod copy;
+mod crowd;
 mod gather;
 mod minimise;
 mod reach;
@@ -13,6 +14,9 @@ mod record;
 
 pub use batch::{Cell, Column, PermittedBatch, PermittedRow};
 pub use copy::{CopiedAttribute, PersonalCopy};
+pub use crowd::{
+    Census, Crowds, Group, GroupValue, MAX_TOGETHER, ROUNDED_TO, Statistics, Tally, quasi_identifiers,
+};
 pub use gather::Gathering;
 pub use reach::Reach;
 pub use record::{DisclosureJournal, DisclosureLog, DisclosureRecord};

@@ -187,6 +187,10 @@ random_id! {
     ImportId
 }
 random_id! {
+    /// One incident (GDPR Art. 33(5)).
+    IncidentId
+}
+random_id! {
     /// One letter to a person, and the local part of its `Message-ID` (RFC 5322 §3.6.4).
     LetterId
 }

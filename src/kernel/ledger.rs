@@ -19,4 +19,6 @@ pub use audit::{LedgerFault, Tampering};
 pub use blind::{BatchSecret, EntryKey, PublishedEntry};
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use entry::{EntryError, LedgerEntry};
-pub use event::{AttemptRefusal, Inspection, LedgerEvent, RefusedAttempt, RequestOutcome, StaffAct};
+pub use event::{
+    AttemptRefusal, IncidentAct, IncidentKind, Inspection, LedgerEvent, RefusedAttempt, RequestOutcome, StaffAct,
+};

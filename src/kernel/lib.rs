@@ -27,6 +27,7 @@ pub mod form;
 pub mod id;
 pub mod identifier;
 pub mod import;
+pub mod incident;
 pub mod ledger;
 pub mod letter;
 pub mod notice;

@@ -5,6 +5,7 @@
 
 pub mod case;
 pub mod document;
+mod epochs;
 pub mod signal;
 pub mod validate;
 
@@ -21,10 +22,12 @@ use crate::form::FormId;
 use crate::id::bytes_newtype;
 use crate::notice::{NoticeDigest, NoticeId};
 use crate::purpose::{ProductFamily, Purpose};
-use crate::recipient::{RecipientId, RecipientRole};
+use crate::recipient::{ContractKind, RecipientId, RecipientRole};
 use crate::regime::{Regime, RegimeFamily};
-use crate::time::Months;
+use crate::time::{Months, Timestamp};
 use crate::title::Title;
+
+pub use epochs::Epochs;
 
 bytes_newtype! {
     /// SHA-256 over the names and bytes of all documents of a policy.
@@ -274,6 +277,9 @@ pub struct AttributeRule {
     pub purposes: Vec<Purpose>,
     /// No cell of fewer persons than this is served (PSE-05).
     pub k: u32,
+    /// Whether it helps to single persons out when it is put together with others (EDPB 01/2025): what is served of
+    /// all of these together is shared by at least k persons.
+    pub quasi_identifier: bool,
     /// Of a predicted value: how the model works and what follows from it, in words for the person (GDPR Art.
     /// 15(1)(h)).
     pub model: Option<String>,
@@ -296,10 +302,49 @@ pub struct RecipientRule {
     pub purposes: Vec<Purpose>,
     /// The attributes of its contract.
     pub attributes: Vec<AttributeName>,
-    /// The current pseudonym epoch.
-    pub epoch: u16,
-    /// The previous epoch still accepted in look-ups, while its grace period lasts.
-    pub previous_epoch: Option<u16>,
+    /// The epochs of its pseudonyms.
+    pub epochs: Epochs,
+    /// What it receives under (GDPR Art. 28(3); CCPA 1798.100(d)).
+    pub contract: Option<Contract>,
+    /// By which contract and technical means it cannot identify persons (C-413/23 P). It documents, and changes
+    /// nothing: records, notices and rights stay as they are.
+    pub no_reid: Option<String>,
+    /// The three attestations without which nothing is called deidentified (CCPA 1798.140(m)). It changes nothing
+    /// either.
+    pub deidentified: Option<Deidentified>,
+}
+
+impl RecipientRule {
+    /// Whether a contract stands behind what it receives. The controller's own departments need none.
+    #[must_use]
+    pub fn is_under_contract(&self, now: Timestamp) -> bool {
+        let Some(contract) = &self.contract else { return self.role == RecipientRole::Own };
+        contract.ends.is_none_or(|end| now < end)
+    }
+}
+
+/// A contract with a recipient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contract {
+    /// Where it is filed.
+    pub reference: String,
+    /// What it makes of the recipient.
+    pub kind: ContractKind,
+    /// The instant at which it has ended.
+    pub ends: Option<Timestamp>,
+    /// Who else works for the recipient.
+    pub sub_processors: Vec<String>,
+}
+
+/// What makes data deidentified in California's words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deidentified {
+    /// Where it was publicly committed to.
+    pub public_commitment: String,
+    /// How it is made sure that nobody is identified again.
+    pub no_reidentification: String,
+    /// Which contract binds whoever receives it next.
+    pub flow_down: String,
 }
 
 /// To whom a form is directed.

@@ -24,3 +24,15 @@ pub enum RecipientRole {
     /// Somebody else's purposes: a sale, sharing, or disclosure to another controller.
     ThirdParty,
 }
+
+/// What a contract makes of a recipient (GDPR Art. 28(3); CCPA 1798.140(j), (ag), (ai)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ContractKind {
+    /// Works for the controller: a processor.
+    ServiceProvider,
+    /// Is given data for a purpose of the controller's.
+    Contractor,
+    /// Receives for its own purposes.
+    ThirdParty,
+}

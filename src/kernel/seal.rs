@@ -8,7 +8,9 @@
 //! Associated data is length-prefixed subject ‖ kind ‖ name ‖ format, so a ciphertext that is moved to another
 //! person or another attribute does not open.
 
+mod check;
 mod import;
+mod incident;
 mod key;
 pub mod keyset;
 mod record;

@@ -12,6 +12,7 @@ pub mod change;
 mod connect;
 mod entity;
 mod error;
+mod examine;
 mod hot;
 mod lease;
 pub mod ledger;

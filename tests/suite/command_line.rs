@@ -109,7 +109,7 @@ fn seg_02_a_definition_that_lacks_something_is_named_by_file_and_line() {
         ("purposes.toml", "validity = \"P24M\"\n", "", 3, "validity"),
         ("purposes.toml", "title = { en = \"Offers", "titel = { en = \"Offers", 5, "titel"),
         ("forms.toml", "notice = \"newsletter\"", "notice = \"newsleter\"", 8, "newsleter"),
-        ("recipients.toml", "controller = \"example_shop\"", "controller = \"nobody\"", 8, "nobody"),
+        ("recipients.toml", "controller = \"example_shop\"", "controller = \"nobody\"", 11, "nobody"),
     ] {
         let policy = policy_with(folder.path(), path, passage, replacement);
         let (code, output, _) = consentry(&["policy", "check", &policy]);

@@ -27,7 +27,7 @@ on_both!(
 );
 
 async fn only_served_forms_leave(backend: Backend) {
-    let gateway = TestGateway::start(backend).await;
+    let gateway = TestGateway::start_under(backend, policy_with(&[("attributes.toml", "k = 10", "k = 1")])).await;
     gateway.crowd(30, &["profiling_segmentation", "share_third_party"]).await;
     for recipient in [gateway.segmentation().await, gateway.adnetwork().await, gateway.risk_check().await] {
         let pull = recipient.pulls().await;
@@ -161,6 +161,7 @@ async fn what_is_disclosed_is_on_record_under_the_recipients_legal_name(backend:
             "recipient": "segmentation", "name": "Example Shop GmbH, customer segmentation", "role": "own", "country": "DE",
             "purpose": "profiling_segmentation", "attributes": disclosures[1]["attributes"], "times": 2,
             "first_at": first_at.to_string(), "last_at": last_at.to_string(), "pseudonym": name,
+            "pseudonyms": [name],
         })
     );
     assert!(disclosures[1]["attributes"].as_array().unwrap().contains(&json!("interest_topic")));

@@ -71,7 +71,8 @@ async fn cap_17_a_form_is_in_the_language_of_its_notice_throughout(backend: Back
 /// The shipped policy with another sender of emails, whom a second version of the checkout's notice names.
 fn another_mailer() -> PolicySources {
     let mailer = "[[recipient]]\nid = \"second_mailer\"\nname = \"Second Mail Services Oy\"\nrole = \"sender\"\n\
-        controller = \"example_shop\"\ncountry = \"FI\"\npurposes = [\"email_marketing\"]\nattributes = [\"email\"]\n\n\
+        controller = \"example_shop\"\ncountry = \"FI\"\n\
+        contract = { reference = \"DPA-2026-09\", kind = \"service_provider\" }\npurposes = [\"email_marketing\"]\nattributes = [\"email\"]\n\n\
         [[recipient]]\nid = \"mailer\"";
     let named = "recipients = [\"mailer\", \"segmentation\"";
     let also = "recipients = [\"second_mailer\", \"mailer\", \"segmentation\"";

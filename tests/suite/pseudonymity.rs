@@ -6,7 +6,7 @@ use kernel::subject::SubjectId;
 use serde_json::json;
 use sha2::{Digest as _, Sha256, Sha512};
 
-use crate::harness::{Backend, Line, Recipient, TestGateway};
+use crate::harness::{Backend, Line, Recipient, TestGateway, policy_with};
 
 on_both!(
     pse_01_a_recipient_reaches_nothing_that_reverses_its_names,
@@ -141,7 +141,7 @@ async fn pse_10_raw_values_are_never_served_to_the_segmentation(backend: Backend
 }
 
 async fn seg_05_an_age_band_begins_on_the_birthday(backend: Backend) {
-    let gateway = TestGateway::start(backend).await;
+    let gateway = TestGateway::start_under(backend, policy_with(&[("attributes.toml", "k = 10", "k = 1")])).await;
     let (anna, segmentation) = (gateway.person("anna"), gateway.segmentation().await);
     anna.gives(&["profiling_segmentation"]).await;
     gateway.shop().await.sends(&[Line::of(&anna, json!({ "birth_date": "2008-11-23" }))]).await;

@@ -139,7 +139,7 @@ async fn sec_05_every_guarded_route_wants_a_token_with_its_scope() {
             }
         }
     }
-    assert_eq!(guarded, 22);
+    assert_eq!(guarded, 31);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

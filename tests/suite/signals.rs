@@ -324,7 +324,8 @@ async fn sta_29_a_visit_without_the_signal_opts_nobody_in(backend: Backend) {
 async fn sta_30_an_opt_out_on_one_site_holds_for_every_recipient_and_device(backend: Backend) {
     // A second brand, with a network of its own.
     let brand = "[[recipient]]\nid = \"brand_b_network\"\nname = \"Other Ads Inc.\"\nrole = \"third_party\"\n\
-        controller = \"example_ads\"\ncountry = \"US\"\npurposes = [\"share_third_party\"]\n\
+        controller = \"example_ads\"\ncountry = \"US\"\n\
+        contract = { reference = \"SHARE-2026-03\", kind = \"third_party\" }\npurposes = [\"share_third_party\"]\n\
         attributes = [\"age_band\", \"region\", \"interest_topic\"]\nepoch = 1\n";
     let header = "# Another controller: a sale or sharing in California's words.";
     let names = "recipients = [\"";

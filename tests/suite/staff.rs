@@ -224,7 +224,7 @@ async fn sec_05_what_staff_do_is_on_record_with_their_id(backend: Backend) {
         _ => None,
     });
     for what in [Inspection::Lookup, Inspection::Consents] {
-        let looked = |event: &LedgerEvent| matches!(event, LedgerEvent::SubjectInspected { client: None, staff, what: seen, .. } if *staff == id && *seen == what);
+        let looked = |event: &LedgerEvent| matches!(event, LedgerEvent::SubjectInspected { client: None, staff, role: Some(Role::Officer), what: seen, .. } if *staff == id && *seen == what);
         assert!(events.iter().any(looked), "{what:?}");
     }
     assert!(

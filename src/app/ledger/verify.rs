@@ -70,6 +70,15 @@ pub async fn verify_database(
     Ok(report)
 }
 
+/// As [`verify`], for whoever does not wait for its progress.
+pub(crate) async fn verify_store(
+    store: &Store,
+    verifier: &NoteVerifier,
+    older: Option<&Checkpoint>,
+) -> Result<LedgerReport, StoreError> {
+    verify(store, verifier, older, |_, _| {}).await
+}
+
 async fn verify(
     store: &Store,
     verifiers: &[NoteVerifier],

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use kernel::authz::{Authorized, ReadProfiles};
 use kernel::clock::Clock;
 use kernel::decision::{Ask, Refusal};
-use kernel::disclosure::{Disclosure, Gathering, PermittedBatch};
+use kernel::disclosure::{Crowds, Disclosure, Gathering, PermittedBatch};
 use kernel::id::PullId;
 use kernel::identifier::Identifier;
 use kernel::ledger::{AttemptRefusal, RefusedAttempt};
@@ -63,6 +63,8 @@ pub(crate) struct Lookup {
     keys: usize,
     /// The access revision up to which the caller's rights are known, where that was not asked before.
     as_of: Option<u64>,
+    /// Among whom they are.
+    crowds: Option<Arc<Crowds>>,
 }
 
 /// What came of a look-up.
@@ -103,7 +105,8 @@ pub(crate) async fn look_up(
         .iter()
         .filter(stands)
         .map(|lookup| {
-            let mut page = Gathering::new(&lookup.policy, keyring, &lookup.ask, (lookup.pull, 0), now);
+            let mut page = Gathering::new(&lookup.policy, keyring, &lookup.ask, (lookup.pull, 0), now)
+                .among(lookup.crowds.clone());
             let mut found = 0;
             for (id, position) in &lookup.subjects {
                 if let Some(row) = row_of(id) {
@@ -192,6 +195,7 @@ impl Gateway {
             subjects: self.subjects_of(ready, keys).await?,
             keys: keys.len(),
             as_of,
+            crowds: self.crowds_at_hand(ready).await,
         };
         let answer = if lookup.keys <= SHARED {
             inner.lookups.submit(lookup).await?
@@ -214,9 +218,8 @@ impl Gateway {
         let position = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
         match keys {
             LookupKeys::Pseudonyms(pseudonyms) => {
-                let (current, previous) = ready.epochs;
                 let of = |epoch| self.inner.keyring.pseudonymisers(ready.recipient(), ready.purpose(), epoch);
-                let epochs: Vec<_> = std::iter::once(current).chain(previous).flat_map(of).collect();
+                let epochs: Vec<_> = ready.epochs.understood_at(self.now()).flat_map(of).collect();
                 for (at, pseudonym) in pseudonyms.iter().enumerate() {
                     // While a key is exchanged a pseudonym has a reading under each: at most one is anybody.
                     for subject in epochs.iter().filter_map(|epoch| epoch.resolve(*pseudonym)) {

@@ -147,6 +147,7 @@ impl Gateway {
         ordinals: std::ops::Range<u64>,
         spent: SpentPages,
     ) -> Result<Disclosure, AppError> {
+        let crowds = self.crowds_of(ready).await?;
         let memory = spent.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
         let rows = self.inner.store.scan_range_into(memory, ordinals.start, ordinals.end).await?;
         let (gateway, ready) = (self.clone(), ready.clone());
@@ -156,7 +157,8 @@ impl Gateway {
                 return Err(AppError::Conflict(Code::PolicyChanged));
             }
             let now = gateway.now();
-            let mut page = Gathering::new(&policy, &gateway.inner.keyring, &ready.ask, (pull, page), now);
+            let mut page =
+                Gathering::new(&policy, &gateway.inner.keyring, &ready.ask, (pull, page), now).among(crowds);
             page.reserve(usize::try_from(ordinals.end.saturating_sub(ordinals.start)).unwrap_or_default());
             for row in rows.rows() {
                 page.consider(&row?, 0);

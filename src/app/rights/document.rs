@@ -90,7 +90,7 @@ impl Gateway {
         Ok(Opened { standing, copy, events })
     }
 
-    pub(super) async fn disclosures_of(&self, ordinal: u64) -> Result<Vec<DisclosureRow>, StoreError> {
+    pub(crate) async fn disclosures_of(&self, ordinal: u64) -> Result<Vec<DisclosureRow>, StoreError> {
         let (mut rows, mut after) = (Vec::new(), None);
         loop {
             let page = self.inner.store.disclosures_of(ordinal, after, DISCLOSURES).await?;
@@ -141,8 +141,11 @@ impl Gateway {
             .map(|((recipient, purpose), rows)| {
                 let rule = policy.recipient(recipient);
                 let attributes: BTreeSet<_> = rows.iter().flat_map(|row| &row.attributes).collect();
-                let pseudonym = rule.map(|rule| {
-                    self.inner.keyring.pseudonymiser(recipient, purpose, rule.epoch).of(subject).to_string()
+                // The names that the recipient knew the person by, the latest first.
+                let names = rule.map(|rule| {
+                    let epochs: BTreeSet<_> = rows.iter().map(|row| rule.epochs.at(row.at)).collect();
+                    let name = |epoch| self.inner.keyring.pseudonymiser(recipient, purpose, epoch).of(subject);
+                    epochs.into_iter().rev().map(|epoch| name(epoch).to_string()).collect::<Vec<_>>()
                 });
                 json!({
                     "recipient": recipient,
@@ -154,7 +157,8 @@ impl Gateway {
                     "times": rows.len(),
                     "first_at": rows.iter().map(|row| row.at).min(),
                     "last_at": rows.iter().map(|row| row.at).max(),
-                    "pseudonym": pseudonym,
+                    "pseudonym": names.as_ref().and_then(|names| names.first()),
+                    "pseudonyms": names,
                 })
             })
             .collect()

@@ -44,7 +44,9 @@ impl Gateway {
         });
         let pseudonym = rule.map(|rule| {
             let of = &self.inner.keyring;
-            of.pseudonymiser(&disclosure.recipient, &disclosure.purpose, rule.epoch).of(history.row.id).to_string()
+            of.pseudonymiser(&disclosure.recipient, &disclosure.purpose, rule.epochs.at(disclosure.at))
+                .of(history.row.id)
+                .to_string()
         });
         json!({
             "at": disclosure.at,

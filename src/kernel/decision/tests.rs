@@ -8,8 +8,9 @@ use super::*;
 use crate::attribute::{AttributeType, SensitiveTag};
 use crate::consent::{Assurance, Basis, ConsentEvent, EventKind, Grant};
 use crate::id::ReceiptId;
-use crate::policy::{AttributeRule, Mode, NoticeText, PartialBreak, PolicyVersion};
+use crate::policy::{AttributeRule, Contract, Epochs, Mode, NoticeText, PartialBreak, PolicyVersion};
 use crate::purpose::ProductFamily;
+use crate::recipient::ContractKind;
 use crate::regime::{Regime, RegimeFamily};
 use crate::signal::SignalScope;
 use crate::subject::{Birth, SubscriberType};
@@ -131,6 +132,7 @@ pub(crate) fn policy(random: &mut Random) -> ValidPolicy {
                 tag: (*id == "illness").then_some(SensitiveTag::Health),
                 purposes: PURPOSES.iter().filter(|_| !random.one_in(4)).map(|p| name(p)).collect(),
                 k: 10,
+                quasi_identifier: false,
                 model: None,
             };
             (rule.name.clone(), Arc::new(rule))
@@ -151,8 +153,16 @@ pub(crate) fn policy(random: &mut Random) -> ValidPolicy {
                 country: "DE".to_owned(),
                 purposes: PURPOSES.iter().filter(|_| !random.one_in(4)).map(|p| name(p)).collect(),
                 attributes: ATTRIBUTES.iter().filter(|_| !random.one_in(5)).map(|a| name(a)).collect(),
-                epoch: 1,
-                previous_epoch: None,
+                epochs: Epochs::only(1),
+                contract: Some(Contract {
+                    reference: "C-1".to_owned(),
+                    kind: ContractKind::ServiceProvider,
+                    // One of them has ended.
+                    ends: random.one_in(8).then(|| Timestamp::from_millis(0)),
+                    sub_processors: Vec::new(),
+                }),
+                no_reid: None,
+                deidentified: None,
             };
             (rule.id.clone(), Arc::new(rule))
         })
@@ -655,7 +665,11 @@ mod naive {
             if allowed.is_empty() {
                 return Err(Refusal::Minimisation);
             }
-            if !recipient.purposes.iter().any(|p| p.as_str() == self.purpose) {
+            let contract_ended = recipient.contract.as_ref().and_then(|contract| contract.ends);
+            if !recipient.purposes.iter().any(|p| p.as_str() == self.purpose)
+                || (recipient.contract.is_none() && recipient.role != RecipientRole::Own)
+                || contract_ended.is_some_and(|end| end <= self.now)
+            {
                 return Err(Refusal::Recipient);
             }
             let regimes = self.regimes();

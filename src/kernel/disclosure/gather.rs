@@ -1,9 +1,12 @@
 //! Gathering a page: one permit a person, and only what it names is opened.
 
+use std::sync::Arc;
+
 use roaring::RoaringTreemap;
 
 use super::Disclosure;
 use super::batch::{Column, PermittedBatch};
+use super::crowd::{Crowds, Guard};
 use super::minimise::{Served, minimise};
 use super::record::DisclosureRecord;
 use crate::attribute::{LIFECYCLE_STAGES, ServedForm};
@@ -24,9 +27,10 @@ pub struct Gathering<'a> {
     page: u32,
     now: Timestamp,
     /// Indexes of the asked attributes that have a column.
-    served: Vec<usize>,
-    rows: Vec<(Pseudonym, u32)>,
-    cells: Vec<Served>,
+    pub(super) served: Vec<usize>,
+    pub(super) rows: Vec<(Pseudonym, u32)>,
+    pub(super) cells: Vec<Served>,
+    pub(super) guard: Guard,
     bitmap: RoaringTreemap,
     refused: [u64; Refusal::CODES],
 }
@@ -51,9 +55,9 @@ impl<'a> Gathering<'a> {
         let pseudonymiser = plan
             .recipient_rule
             .as_ref()
-            .map(|rule| keyring.pseudonymiser(&plan.recipient, &plan.purpose, rule.epoch));
+            .map(|rule| keyring.pseudonymiser(&plan.recipient, &plan.purpose, rule.epochs.at(now)));
         let minimised: Vec<_> = ask.minimised().collect();
-        let served = plan
+        let served: Vec<usize> = plan
             .attributes
             .iter()
             .enumerate()
@@ -68,12 +72,22 @@ impl<'a> Gathering<'a> {
             pull,
             page,
             now,
+            guard: Guard::of(ask, &served),
             served,
             rows: Vec::new(),
             cells: Vec::new(),
             bitmap: RoaringTreemap::new(),
             refused: [0; Refusal::CODES],
         }
+    }
+
+    /// Lets quasi-identifiers pass as far as the crowds allow; without, none does.
+    #[must_use]
+    pub fn among(mut self, crowds: Option<Arc<Crowds>>) -> Self {
+        if let Some(crowds) = crowds {
+            self.guard.know(crowds, self.ask, &self.served);
+        }
+        self
     }
 
     /// Makes room for some persons.
@@ -122,13 +136,14 @@ impl<'a> Gathering<'a> {
     ) -> Result<(), OpenError> {
         let same = permit.subject == sealed.id && key.subject() == sealed.id;
         let Some(pseudonymiser) = self.pseudonymiser.as_ref().filter(|_| same) else { return Err(OpenError) };
-        if !std::sync::Arc::ptr_eq(&permit.plan, &self.ask.plan) {
+        if !Arc::ptr_eq(&permit.plan, &self.ask.plan) {
             return Err(OpenError);
         }
         let begin = self.cells.len();
         self.cells.resize(begin + self.served.len(), Served::Null);
         let row = self.cells.get_mut(begin..).unwrap_or_default();
-        if let Err(error) = open_permitted(&permit, key, sealed, (&self.served, row)) {
+        let opened = open_permitted(&permit, key, sealed, (&self.served, row));
+        if let Err(error) = opened.and_then(|()| self.guard.hide(self.policy, key, sealed, (row, self.now))) {
             self.cells.truncate(begin);
             return Err(error);
         }
@@ -225,7 +240,7 @@ impl<'a> Gathering<'a> {
 }
 
 /// Walks the record once, in step with the inputs the ask needs, and opens what the permit names.
-fn open_permitted(
+pub(super) fn open_permitted(
     permit: &Permit,
     key: &SubjectKey,
     sealed: &SealedSubject<'_>,

@@ -131,7 +131,7 @@ mod tests {
             (captured, brought).prop_map(|((subject, receipt, events), brought)| {
                 let receipt = ReceiptId::from_bytes(receipt);
                 let (source, attributes) = brought.unzip();
-                LedgerEvent::ConsentCaptured { subject, receipt, events, source, attributes }
+                LedgerEvent::ConsentCaptured { subject, receipt, events, source, attributes, notice: None }
             }),
             (subject(), name(), vec(name(), 0..9)).prop_map(|(subject, source, attributes)| {
                 LedgerEvent::RecordIngested { subject, source, attributes }
@@ -157,7 +157,13 @@ mod tests {
             (option::of(name()), any::<u64>(), any::<u64>())
                 .prop_map(|(client, start, count)| LedgerEvent::LedgerRead { client, start, count }),
             (subject(), option::of(name()), select(vec![Inspection::Lookup, Inspection::Receipt])).prop_map(
-                |(subject, client, what)| LedgerEvent::SubjectInspected { subject, client, what, staff: None }
+                |(subject, client, what)| LedgerEvent::SubjectInspected {
+                    subject,
+                    client,
+                    what,
+                    staff: None,
+                    role: None
+                }
             ),
             (subject(), vec(name(), 0..9))
                 .prop_map(|(subject, purposes)| LedgerEvent::PromptShown { subject, purposes }),
@@ -225,7 +231,14 @@ mod tests {
         let events = vec![(1, Some("p".repeat(64).parse().unwrap())); 1_000];
         let subject = LedgerRef::from_bytes([1; 16]);
         let receipt = ReceiptId::from_bytes([2; 16]);
-        let event = LedgerEvent::ConsentCaptured { subject, receipt, events, source: None, attributes: None };
+        let event = LedgerEvent::ConsentCaptured {
+            subject,
+            receipt,
+            events,
+            source: None,
+            attributes: None,
+            notice: None,
+        };
         let entry = LedgerEntry { at: Timestamp::from_millis(0), event };
         assert_eq!(entry.to_bytes(), Err(EntryError::TooLong));
         assert_eq!(LedgerEntry::from_bytes(&[1; 65_536]), Err(EntryError::TooLong));

@@ -9,7 +9,8 @@ use serde::{Serialize, Serializer};
 use crate::attribute::AttributeName;
 use crate::campaign::CampaignId;
 use crate::client::ClientId;
-use crate::id::{ImportId, LedgerRef, PullId, ReceiptId, RightsRequestId};
+use crate::id::{ImportId, IncidentId, LedgerRef, PullId, ReceiptId, RightsRequestId};
+use crate::notice::NoticeDigest;
 use crate::policy::PolicyVersion;
 use crate::purpose::Purpose;
 use crate::recipient::RecipientId;
@@ -42,6 +43,10 @@ pub enum LedgerEvent {
         #[n(4)]
         #[serde(skip_serializing_if = "Option::is_none")]
         attributes: Option<Vec<AttributeName>>,
+        /// The notice that was shown, by the digest of its text, which is the policy's and public.
+        #[n(5)]
+        #[serde(skip_serializing_if = "Option::is_none")]
+        notice: Option<NoticeDigest>,
     },
     /// A source delivered attributes of a person.
     #[n(1)]
@@ -213,6 +218,10 @@ pub enum LedgerEvent {
         #[n(3)]
         #[serde(skip_serializing_if = "Option::is_none")]
         staff: Option<StaffId>,
+        /// In which role.
+        #[n(4)]
+        #[serde(skip_serializing_if = "Option::is_none")]
+        role: Option<Role>,
     },
     /// A form is about to ask a person (EDPB 03/2022).
     #[n(21)]
@@ -440,6 +449,174 @@ pub enum LedgerEvent {
         #[n(1)]
         id: u32,
     },
+    /// A recipient was told how many persons share some values: rounded numbers of groups, and nobody (GDPR Art. 89(1)).
+    #[n(67)]
+    SegmentCounted {
+        /// Who received.
+        #[n(0)]
+        recipient: RecipientId,
+        /// What for.
+        #[n(1)]
+        purpose: Purpose,
+        /// What persons were grouped by.
+        #[n(2)]
+        attributes: Vec<AttributeName>,
+        /// The policy that decided who counts.
+        #[n(3)]
+        policy: PolicyVersion,
+        /// How many groups were told of.
+        #[n(4)]
+        groups: u64,
+        /// How many were too small to tell of.
+        #[n(5)]
+        withheld: u64,
+    },
+    /// An incident was put on record (GDPR Art. 33(5)).
+    #[n(68)]
+    IncidentOpened {
+        /// Which.
+        #[n(0)]
+        incident: IncidentId,
+        /// What kind.
+        #[n(1)]
+        kind: IncidentKind,
+        /// By which program; nobody when it was the operator or the gateway itself.
+        #[n(2)]
+        client: Option<ClientId>,
+        /// By which member of staff.
+        #[n(3)]
+        staff: Option<StaffId>,
+    },
+    /// Something about an incident was added or decided.
+    #[n(69)]
+    IncidentChanged {
+        /// Which.
+        #[n(0)]
+        incident: IncidentId,
+        /// What was done.
+        #[n(1)]
+        act: IncidentAct,
+        /// Digest of what is on record of it now, under the ledger's own key.
+        #[n(2)]
+        #[serde(serialize_with = "as_hex")]
+        digest: [u8; 32],
+        /// By which program.
+        #[n(3)]
+        client: Option<ClientId>,
+        /// By which member of staff.
+        #[n(4)]
+        staff: Option<StaffId>,
+    },
+    /// Somebody asked whom an incident concerns: who was in what a recipient received.
+    #[n(70)]
+    RecipientAudited {
+        /// Whose receipts.
+        #[n(0)]
+        recipient: RecipientId,
+        /// How many persons were named.
+        #[n(1)]
+        subjects: u64,
+        /// By which program.
+        #[n(2)]
+        client: Option<ClientId>,
+        /// By which member of staff.
+        #[n(3)]
+        staff: Option<StaffId>,
+    },
+    /// A recipient fetched the notices that wait for it (GDPR Art. 19).
+    #[n(71)]
+    NoticesFetched {
+        /// Who.
+        #[n(0)]
+        recipient: RecipientId,
+        /// How many.
+        #[n(1)]
+        notices: u64,
+    },
+    /// A recipient acknowledged notices.
+    #[n(72)]
+    NoticesAcknowledged {
+        /// Who.
+        #[n(0)]
+        recipient: RecipientId,
+        /// How many.
+        #[n(1)]
+        notices: u64,
+    },
+}
+
+/// What kind of incident it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, Serialize)]
+#[cbor(index_only)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum IncidentKind {
+    /// Pseudonyms were led back to persons by somebody who may not (EDPB 01/2025).
+    #[n(1)]
+    PseudonymReversal = 1,
+    /// Somebody saw what they may not.
+    #[n(2)]
+    UnauthorisedAccess = 2,
+    /// Data went to somebody who may not have it.
+    #[n(3)]
+    UnauthorisedDisclosure = 3,
+    /// Data was lost or destroyed.
+    #[n(4)]
+    Loss = 4,
+    /// Data was changed by somebody who may not.
+    #[n(5)]
+    Alteration = 5,
+    /// Data cannot be had.
+    #[n(6)]
+    Unavailability = 6,
+}
+
+impl IncidentKind {
+    /// Every kind.
+    pub const ALL: [Self; 6] = [
+        Self::PseudonymReversal,
+        Self::UnauthorisedAccess,
+        Self::UnauthorisedDisclosure,
+        Self::Loss,
+        Self::Alteration,
+        Self::Unavailability,
+    ];
+
+    /// Its name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::PseudonymReversal => "pseudonym_reversal",
+            Self::UnauthorisedAccess => "unauthorised_access",
+            Self::UnauthorisedDisclosure => "unauthorised_disclosure",
+            Self::Loss => "loss",
+            Self::Alteration => "alteration",
+            Self::Unavailability => "unavailability",
+        }
+    }
+}
+
+/// What was done about an incident.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Encode, Decode, Serialize)]
+#[cbor(index_only)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum IncidentAct {
+    /// Facts, effects or measures were added.
+    #[n(1)]
+    Documented = 1,
+    /// The authority was told.
+    #[n(2)]
+    AuthorityNotified = 2,
+    /// Persons were told.
+    #[n(3)]
+    PersonsNotified = 3,
+    /// California's attorney general was told.
+    #[n(4)]
+    AttorneyGeneralNotified = 4,
+    /// It was closed, with a reason.
+    #[n(5)]
+    Closed = 5,
 }
 
 /// What changed about a member of staff.
@@ -655,6 +832,12 @@ impl LedgerEvent {
             Self::KeyRotated { .. } => "key_rotated",
             Self::KeyTakenOver { .. } => "key_taken_over",
             Self::KeyRetired { .. } => "key_retired",
+            Self::SegmentCounted { .. } => "segment_counted",
+            Self::IncidentOpened { .. } => "incident_opened",
+            Self::IncidentChanged { .. } => "incident_changed",
+            Self::RecipientAudited { .. } => "recipient_audited",
+            Self::NoticesFetched { .. } => "notices_fetched",
+            Self::NoticesAcknowledged { .. } => "notices_acknowledged",
             Self::RightsRequestCompleted { .. } => "rights_request_completed",
             Self::UnconfirmedPurged { .. } => "unconfirmed_purged",
             Self::SubjectInspected { .. } => "subject_inspected",

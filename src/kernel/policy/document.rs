@@ -23,7 +23,7 @@ use crate::controller::ControllerId;
 use crate::form::FormId;
 use crate::notice::NoticeId;
 use crate::purpose::{ProductFamily, Purpose};
-use crate::recipient::{RecipientId, RecipientRole};
+use crate::recipient::{ContractKind, RecipientId, RecipientRole};
 use crate::regime::Regime;
 use crate::title::Title;
 
@@ -359,6 +359,8 @@ pub(super) struct AttributeDocument {
     pub(super) purposes: Names<Purpose>,
     pub(super) k: Placed<u32>,
     #[serde(default)]
+    pub(super) quasi_identifier: Placed<bool>,
+    #[serde(default)]
     pub(super) predictive: bool,
     pub(super) model: Placed<String>,
 }
@@ -407,6 +409,32 @@ pub(super) struct RecipientDocument {
     pub(super) attributes: Names<AttributeName>,
     pub(super) epoch: Placed<u16>,
     pub(super) previous_epoch: Placed<u16>,
+    pub(super) epoch_began: Placed<Datetime>,
+    pub(super) epoch_lasts: Placed<String>,
+    pub(super) grace_days: Placed<u16>,
+    pub(super) no_reid: Placed<String>,
+    pub(super) deidentified: Placed<DeidentifiedDocument>,
+    pub(super) contract: Placed<ContractDocument>,
+}
+
+/// `deidentified = { … }` of a recipient.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DeidentifiedDocument {
+    pub(super) public_commitment: Placed<String>,
+    pub(super) no_reidentification: Placed<String>,
+    pub(super) flow_down: Placed<String>,
+}
+
+/// `contract = { … }` of a recipient.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ContractDocument {
+    pub(super) reference: Placed<String>,
+    pub(super) kind: Placed<ContractKind>,
+    pub(super) ends: Placed<Datetime>,
+    #[serde(default)]
+    pub(super) sub_processors: Vec<Spanned<String>>,
 }
 
 /// `[[form]]`

@@ -269,6 +269,7 @@ impl Change for CaptureConsents {
                 events: recorded.events.clone(),
                 source: brought.then(|| capture.source.clone()),
                 attributes: brought.then(names),
+                notice: capture.events.iter().find_map(ConsentEvent::notice),
             };
             [Some(captured), forgotten(recorded.ledger_ref, &recorded.forgotten)].into_iter().flatten()
         });

@@ -122,6 +122,7 @@ impl Change for ConfirmGrants {
                     events: events.clone(),
                     source: None,
                     attributes: None,
+                    notice: None,
                 };
                 Entries::one(LedgerEntry { at: self.at, event })
             }

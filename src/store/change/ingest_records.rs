@@ -161,6 +161,7 @@ impl Change for IngestRecords {
                     events: events.clone(),
                     source: Some(source),
                     attributes: Some(attributes),
+                    notice: None,
                 }
             };
             [Some(ingested), forgotten(*ledger_ref, names)]

@@ -3,6 +3,7 @@
 use kernel::client::ClientId;
 use kernel::id::{LedgerRef, StaffId};
 use kernel::ledger::{Inspection, LedgerEntry, LedgerEvent};
+use kernel::staff::Role;
 use kernel::time::Timestamp;
 
 use super::{Change, sealed};
@@ -18,6 +19,8 @@ pub struct RecordInspection {
     pub client: Option<ClientId>,
     /// Which member of staff looks, if one does.
     pub staff: Option<StaffId>,
+    /// In which role.
+    pub role: Option<Role>,
     /// At what.
     pub what: Inspection,
     /// Now.
@@ -40,6 +43,7 @@ impl Change for RecordInspection {
             client: self.client.clone(),
             what: self.what,
             staff: self.staff,
+            role: self.role,
         };
         Entries::one(LedgerEntry { at: self.at, event })
     }

@@ -152,6 +152,7 @@ impl Change for RecordSignal {
                 events: party.events.clone(),
                 source: None,
                 attributes: None,
+                notice: None,
             };
             LedgerEntry { at: self.arrival.received_at, event }
         });

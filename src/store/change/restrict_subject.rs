@@ -81,6 +81,7 @@ impl Change for RestrictSubject {
             events: output.events.clone(),
             source: None,
             attributes: None,
+            notice: None,
         };
         Entries::one(LedgerEntry { at: self.at, event })
     }

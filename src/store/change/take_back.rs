@@ -117,6 +117,7 @@ impl Change for TakeBack {
                     events: events.clone(),
                     source: None,
                     attributes: None,
+                    notice: None,
                 };
                 let all = [event].into_iter().chain(forgotten(*ledger_ref, names));
                 let entries = all.map(|event| LedgerEntry { at: self.at, event });

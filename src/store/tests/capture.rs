@@ -190,6 +190,7 @@ on_both! {
                     events: recorded.events.clone(),
                     source: Some("newsletter".parse().unwrap()),
                     attributes: Some(vec![attribute("email")]),
+                    notice: grant(0).notice(),
                 },
             ]
         );

@@ -1,7 +1,7 @@
 //! `POST /v1/subjects/lookup`: the gateway's own name of a person. A POST, so that no identifier is in a URL.
 
 use actix_web::{HttpResponse, web};
-use app::Gateway;
+use app::{Code, Gateway};
 use kernel::authz::InspectSubjects;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -18,10 +18,35 @@ use crate::http::v1::subject::Subject;
 #[serde(deny_unknown_fields)]
 #[schema(as = SubjectLookup, example = json!({"subject": {"email": "anna@example.org"}}))]
 pub struct LookupBody {
-    /// The person.
+    /// The person, by identifiers; or `pseudonym`.
     #[validate(nested)]
-    #[schema(value_type = Subject)]
-    subject: Object<Subject>,
+    #[schema(value_type = Option<Subject>)]
+    subject: Option<Object<Subject>>,
+    /// The person, by the name that a recipient has for them.
+    #[validate(nested)]
+    #[schema(value_type = Option<PseudonymBody>)]
+    pseudonym: Option<Object<PseudonymBody>>,
+}
+
+/// A recipient's name for a person.
+#[derive(Debug, Deserialize, Validate, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = PseudonymOfRecipient, example = json!({
+    "recipient": "segmentation", "purpose": "profiling_segmentation", "name": "p1-00112233445566778899aabbccddeeff"
+}))]
+pub struct PseudonymBody {
+    /// Whose name it is.
+    #[validate(length(max = 64, code = "too_long"))]
+    #[schema(max_length = 64)]
+    recipient: String,
+    /// For which purpose it was given.
+    #[validate(length(max = 64, code = "too_long"))]
+    #[schema(max_length = 64)]
+    purpose: String,
+    /// The name.
+    #[validate(length(max = 64, code = "too_long"))]
+    #[schema(max_length = 64)]
+    name: String,
 }
 
 /// Who was found.
@@ -39,7 +64,7 @@ pub struct FoundBody {
     path = "/v1/subjects/lookup",
     operation_id = "lookup_subject",
     tag = "officers",
-    description = "Finds a person by an identifier. Unknown and erased persons are answered alike. Every look-up is recorded in the ledger.",
+    description = "Finds a person by an identifier, or by the name that a recipient has for them. Unknown and erased persons are answered alike. Every look-up is recorded in the ledger; whoever asks without the right to it opens an incident.",
     request_body = LookupBody,
     responses((status = 200, description = "Found", body = FoundBody)),
 )]
@@ -48,7 +73,19 @@ pub async fn handler(
     gateway: web::Data<Gateway>,
     body: Valid<LookupBody>,
 ) -> Result<HttpResponse, Problem> {
-    let Object(Subject { email, customer_id }) = body.value.subject;
-    let id = gateway.find_subject(&by.0, email, customer_id).await?;
+    let id = match (body.value.subject, body.value.pseudonym) {
+        (Some(Object(Subject { email, customer_id })), None) => {
+            gateway.find_subject(&by.0, email, customer_id).await?
+        }
+        (None, Some(Object(of))) => {
+            let wrong = |place: &str, code| Problem::fault(format!("/pseudonym/{place}"), code);
+            let recipient = of.recipient.parse().map_err(|_| wrong("recipient", Code::UnknownRecipient))?;
+            let purpose = of.purpose.parse().map_err(|_| wrong("purpose", Code::UnknownPurpose))?;
+            let name = of.name.parse().map_err(|_| wrong("name", Code::InvalidField))?;
+            gateway.find_pseudonym(&by.0, &recipient, &purpose, name).await?
+        }
+        (None, None) => return Err(Problem::fault("/subject", Code::MissingField)),
+        (Some(_), Some(_)) => return Err(Problem::fault("/pseudonym", Code::InvalidField)),
+    };
     Ok(HttpResponse::Ok().json(FoundBody { id: id.to_string() }))
 }

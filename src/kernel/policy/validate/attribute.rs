@@ -78,6 +78,7 @@ impl Check<'_> {
             self.fault(place.at(&k.span()), "value", "k is counted from 1");
         }
         let model = self.model(place, document, input);
+        self.quasi_identifier(place, document, served.as_ref().and_then(|(_, form)| form.as_ref()));
         let name = document.name.as_ref()?.get_ref().clone();
         if RIGHTS_WORDS.iter().any(|word| name.as_str().contains(word)) {
             let message = "whether somebody used a right is no attribute: it would invite retaliation (Cal. Civ. Code 1798.125)";
@@ -95,6 +96,7 @@ impl Check<'_> {
             tag: tag?,
             purposes: listed?,
             k: *k?.get_ref(),
+            quasi_identifier: document.quasi_identifier.as_ref().is_some_and(|quasi| *quasi.get_ref()),
             model,
         };
         if let Some(input) = input {
@@ -105,6 +107,16 @@ impl Check<'_> {
         }
         self.sensitive_words(table, &rule);
         Some(rule)
+    }
+
+    /// PSE-05: what is counted in groups is of a closed list, one value a person.
+    fn quasi_identifier(&mut self, place: Place<'_>, document: &AttributeDocument, form: Option<&ServedForm>) {
+        let Some(quasi) = document.quasi_identifier.as_ref().filter(|quasi| *quasi.get_ref()) else { return };
+        if matches!(form, None | Some(ServedForm::ManyOf { .. } | ServedForm::Plain)) {
+            let message =
+                "a quasi-identifier is served as one value of a closed list: a band, a prefix, one of some labels";
+            self.fault(place.at(&quasi.span()), "pse_05", message);
+        }
     }
 
     /// ADM-05: a predicted value is not registered without what the person is told of its model.

@@ -120,6 +120,9 @@ purposes = ["offers"]
 attributes = ["email"]
 epoch = 3
 previous_epoch = 2
+epoch_began = 2026-01-01
+grace_days = 30
+contract = { reference = "DPA-1", kind = "service_provider", ends = 2027-12-31 }
 
 [[recipient]]
 id = "network"
@@ -227,7 +230,12 @@ fn a_policy_without_faults_is_what_it_says() {
     let Some(ServedForm::OneOf { labels }) = &topic.served else { panic!("a closed list") };
     assert!(labels.is_sorted(), "the search needs them sorted");
     let mailer = policy.recipient(&"mailer".parse().unwrap()).unwrap();
-    assert_eq!((mailer.epoch, mailer.previous_epoch), (3, Some(2)));
+    assert_eq!((mailer.epochs.number, mailer.epochs.previous, mailer.epochs.grace_days), (3, Some(2), 30));
+    let contract = mailer.contract.as_ref().unwrap();
+    assert_eq!(
+        (contract.reference.as_str(), contract.ends.unwrap().to_string().as_str()),
+        ("DPA-1", "2028-01-01T00:00:00.000Z")
+    );
 }
 
 #[test]
@@ -554,7 +562,7 @@ fn a_contract_holds_what_can_be_served() {
 #[test]
 fn sta_40_only_a_third_party_receives_a_sale_and_nothing_else() {
     let found = faults("recipients.toml", "purposes = [\"sharing\"]", "purposes = [\"sharing\", \"offers\"]");
-    assert!(found.iter().any(|f| f.code == "recipient_role" && f.line == 28), "{found:#?}");
+    assert!(found.iter().any(|f| f.code == "recipient_role" && f.line == 31), "{found:#?}");
     one_fault(
         "recipients.toml",
         "role = \"third_party\"",
@@ -718,6 +726,60 @@ fn the_shipped_policy_has_no_fault() {
     for locale in ["en", "de"] {
         assert!(policy.current_notice(&"newsletter".parse().unwrap(), locale).is_some(), "{locale}");
     }
+}
+
+#[test]
+fn pse_15_nothing_is_called_deidentified_without_the_three_attestations() {
+    let id = "id = \"engine\"\n";
+    let label = |attested: &str| format!("{id}deidentified = {{ {attested} }}\n");
+    let all = ["public_commitment = \"P-1\"", "no_reidentification = \"N-1\"", "flow_down = \"F-1\""];
+    let passed = ValidPolicy::from_sources(&edited("recipients.toml", id, &label(&all.join(", ")))).unwrap();
+    assert!(passed.recipient(&"engine".parse().unwrap()).unwrap().deidentified.is_some());
+    for missing in 0..3 {
+        let rest: Vec<_> = all.iter().enumerate().filter(|(at, _)| *at != missing).map(|(_, one)| *one).collect();
+        let found = faults("recipients.toml", id, &label(&rest.join(", ")));
+        assert_eq!(found.iter().map(|fault| fault.code).collect::<Vec<_>>(), ["pse_15"], "{found:#?}");
+    }
+    assert!(!faults("recipients.toml", id, &label("")).is_empty());
+}
+
+#[test]
+fn sec_09_no_attribute_is_declared_unencrypted_and_no_password_is_stored() {
+    for (from, to) in
+        [("type = \"email\"", "type = \"email\"\nencrypted = false"), ("type = \"email\"", "type = \"password\"")]
+    {
+        let found = faults("attributes.toml", from, to);
+        assert!(found.iter().any(|fault| fault.file == "attributes.toml"), "{to}: {found:#?}");
+    }
+}
+
+#[test]
+fn pse_04_an_epoch_that_turns_says_when_and_for_how_long_the_old_one_is_understood() {
+    for (from, to) in
+        [("grace_days = 30\n", ""), ("epoch_began = 2026-01-01\n", ""), ("grace_days = 30", "grace_days = 367")]
+    {
+        let found = faults("recipients.toml", from, to);
+        assert_eq!(found.iter().map(|fault| fault.code).collect::<Vec<_>>(), ["epoch"], "{to}: {found:#?}");
+    }
+    assert!(
+        !faults("recipients.toml", "epoch_began = 2026-01-01", "epoch_began = 2026-01-01T00:00:00Z").is_empty()
+    );
+}
+
+#[test]
+fn reg_06_a_contract_is_of_the_kind_that_its_recipient_is() {
+    let found = faults("recipients.toml", "kind = \"service_provider\"", "kind = \"third_party\"");
+    assert_eq!(found.iter().map(|fault| fault.code).collect::<Vec<_>>(), ["reg_06"], "{found:#?}");
+    let of_network = "id = \"network\"\n";
+    let wrong = format!("{of_network}contract = {{ reference = \"C\", kind = \"contractor\" }}\n");
+    let found = faults("recipients.toml", of_network, &wrong);
+    assert_eq!(found.iter().map(|fault| fault.code).collect::<Vec<_>>(), ["reg_06"], "{found:#?}");
+}
+
+#[test]
+fn pse_05_a_quasi_identifier_is_one_value_of_a_closed_list() {
+    let found = faults("attributes.toml", "type = \"email\"", "type = \"email\"\nquasi_identifier = true");
+    assert_eq!(found.iter().map(|fault| fault.code).collect::<Vec<_>>(), ["pse_05"], "{found:#?}");
 }
 
 /// The policy that ships with the product.

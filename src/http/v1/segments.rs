@@ -1,0 +1,3 @@
+//! Segments as numbers.
+
+pub mod count;
