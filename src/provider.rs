@@ -97,7 +97,10 @@ mod tests {
         assert_eq!((answer.status, answer.body.as_str()), (200, "{}"));
         let moved = ask(http("302 Found", "Location: http://127.0.0.1:1/\r\n", b"")).await.unwrap();
         assert_eq!(moved.status, 302);
-        assert_eq!(ask(http("200 OK", "", &vec![b'x'; MOST + 1])).await.unwrap_err(), "its answer broke off or is too long");
+        assert_eq!(
+            ask(http("200 OK", "", &vec![b'x'; MOST + 1])).await.unwrap_err(),
+            "its answer broke off or is too long"
+        );
         assert_eq!(ask(http("200 OK", "", &[0xff])).await.unwrap_err(), "its answer is not text");
     }
 

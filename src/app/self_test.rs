@@ -99,7 +99,7 @@ impl Gateway {
     }
 
     async fn try_ledger(&self) -> Result<Tried, AppError> {
-        let report = verify_store(&self.inner.store, self.inner.ledger_signer.verifier(), None).await?;
+        let report = verify_store(&self.inner.store, &self.signers().ledger_keys, None).await?;
         Ok(match report.fault {
             None => {
                 Tried::Sound(format!("{} entries verify under {} checkpoints", report.entries, report.checkpoints))
@@ -169,13 +169,14 @@ impl Gateway {
     }
 
     async fn verify_copied(&self, copy: &Store) -> Result<Tried, AppError> {
-        let verifier = self.inner.ledger_signer.verifier();
+        let signers = self.signers();
+        let verifiers = signers.ledger_keys.as_slice();
         let pending = copy.pending_migrations().await?;
         if !pending.is_empty() {
             return Ok(Tried::Broken(format!("the copy lacks {} migrations", pending.len())));
         }
-        let (of_copy, of_this) = (latest(copy, verifier).await?, latest(&self.inner.store, verifier).await?);
-        let report = verify_store(copy, verifier, None).await?;
+        let (of_copy, of_this) = (latest(copy, verifiers).await?, latest(&self.inner.store, verifiers).await?);
+        let report = verify_store(copy, verifiers, None).await?;
         if let Some(fault) = report.fault {
             return Ok(Tried::Broken(format!("the ledger of the copy does not verify: {fault}")));
         }
@@ -189,7 +190,7 @@ impl Gateway {
             }
             None => {}
             Some(older) => {
-                if let Some(fault) = verify_store(younger, verifier, Some(older)).await?.fault {
+                if let Some(fault) = verify_store(younger, verifiers, Some(older)).await?.fault {
                     return Ok(Tried::Broken(format!("the copy is of another ledger: {fault}")));
                 }
             }
@@ -262,8 +263,9 @@ fn needles(address: &str) -> Vec<Vec<u8>> {
     ]
 }
 
-async fn latest(store: &Store, verifier: &NoteVerifier) -> Result<Option<Checkpoint>, AppError> {
+async fn latest(store: &Store, verifiers: &[NoteVerifier]) -> Result<Option<Checkpoint>, AppError> {
     let Some(row) = store.latest_checkpoint().await? else { return Ok(None) };
-    let checkpoint = Checkpoint::open(&row.note, verifier.name(), std::slice::from_ref(verifier));
+    let name = verifiers.first().map_or("", NoteVerifier::name);
+    let checkpoint = Checkpoint::open(&row.note, name, verifiers);
     checkpoint.map(Some).map_err(AppError::internal)
 }

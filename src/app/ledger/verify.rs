@@ -73,10 +73,10 @@ pub async fn verify_database(
 /// As [`verify`], for whoever does not wait for its progress.
 pub(crate) async fn verify_store(
     store: &Store,
-    verifier: &NoteVerifier,
+    verifiers: &[NoteVerifier],
     older: Option<&Checkpoint>,
 ) -> Result<LedgerReport, StoreError> {
-    verify(store, verifier, older, |_, _| {}).await
+    verify(store, verifiers, older, |_, _| {}).await
 }
 
 async fn verify(

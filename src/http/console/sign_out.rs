@@ -9,8 +9,6 @@ use super::{Cookies, Seated, form, put_cookie, refuse, see};
 use crate::http::page::{self, escape};
 use crate::http::problem::Problem;
 
-const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
-
 /// Signs out.
 #[utoipa::path(
     post,

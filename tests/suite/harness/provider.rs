@@ -10,6 +10,8 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use app::SsoSettings;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use consentry::config::OutgoingSettings;
+use consentry::outgoing::Outgoing;
 use consentry::provider::HttpProvider;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -114,7 +116,8 @@ impl Provider {
     /// Has a gateway call it.
     pub(crate) fn serves(&self, at: &TestGateway) {
         let settings = at.gateway().settings().sso.as_ref().unwrap();
-        at.gateway().identified_by(Arc::new(HttpProvider::of(settings).unwrap()));
+        let outgoing = Outgoing::of(&OutgoingSettings { timeout_seconds: 10, ..OutgoingSettings::default() });
+        at.gateway().identified_by(Arc::new(HttpProvider::of(settings, &outgoing).unwrap()));
     }
 
     pub(crate) fn change(&self, change: impl FnOnce(&mut State)) {
