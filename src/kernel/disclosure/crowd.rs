@@ -160,7 +160,8 @@ impl Crowds {
                 .map(|(of, _)| *of)
                 .collect();
             for group in small {
-                let (Some(last), Some((count, members))) = (values(group).last(), groups.remove(&group)) else {
+                let (Some(last), Some((count, members))) = (values(group).next_back(), groups.remove(&group))
+                else {
                     continue;
                 };
                 let wider = groups.entry(group.without(last)).or_default();
