@@ -173,8 +173,9 @@ impl Gateway {
         at: impl IntoIterator<Item = Timestamp>,
     ) -> Vec<Pseudonym> {
         let epochs: BTreeSet<u16> = at.into_iter().map(|at| rule.epochs.at(at)).collect();
-        let name = |epoch| self.inner.keyring.pseudonymiser(&rule.id, purpose, epoch).of(subject);
-        epochs.into_iter().rev().map(name).collect()
+        // Under each key that is kept: it may have been exchanged since.
+        let names = |epoch| self.inner.keyring.pseudonymisers(&rule.id, purpose, epoch);
+        epochs.into_iter().rev().flat_map(names).map(|names| names.of(subject)).collect()
     }
 
     /// What recipients are told when a person is erased: everybody who received something, by the names that they got.

@@ -161,12 +161,14 @@ impl Gateway {
         if policy.purpose(purpose).is_none() {
             return Err(AppError::invalid(Fault::at("/pseudonym/purpose", Code::UnknownPurpose)));
         }
-        let found = rule
+        // While a key is exchanged a name has a reading under each: at most one is anybody.
+        let found: Vec<_> = rule
             .epochs
             .understood_at(self.now())
-            .find_map(|epoch| self.inner.keyring.pseudonymiser(recipient, purpose, epoch).resolve(name))
-            .ok_or(AppError::NotFound(Code::SubjectNotFound))?;
-        let row = self.inner.store.rows_by_ids(&[found]).await?.pop();
+            .flat_map(|epoch| self.inner.keyring.pseudonymisers(recipient, purpose, epoch))
+            .filter_map(|names| names.resolve(name))
+            .collect();
+        let row = self.inner.store.rows_by_ids(&found).await?.pop();
         let row = row.ok_or(AppError::NotFound(Code::SubjectNotFound))?;
         self.note_inspection(by, &row, Inspection::Lookup).await?;
         Ok(row.id)

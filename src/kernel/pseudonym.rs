@@ -81,7 +81,10 @@ impl Keyring {
     /// The pseudonyms of a recipient for a purpose in an epoch.
     #[must_use]
     pub fn pseudonymiser(&self, recipient: &RecipientId, purpose: &Purpose, epoch: u16) -> Pseudonymiser {
-        self.pseudonymisers(recipient, purpose, epoch).next().unwrap_or(Pseudonymiser::with_key(epoch, &[0; 32]))
+        // INVARIANT: a key ring has a key of pseudonyms. Were there none, names would be of no use, and still nobody's.
+        self.pseudonymisers(recipient, purpose, epoch).next().unwrap_or_else(|| {
+            Pseudonymiser::with_key(epoch, &derive(&self.capability_key(), &[b"pseudonym without a key v1"]))
+        })
     }
 
     /// What resolves the pseudonyms of a recipient, purpose and epoch: one for each key that is kept, the newest first.
