@@ -17,8 +17,8 @@ pub mod health;
 pub mod idempotency;
 pub mod json;
 mod layer;
-mod limit;
 pub mod ledger;
+mod limit;
 pub mod lines;
 pub mod metrics;
 pub mod negotiate;
@@ -54,7 +54,6 @@ use problem::Problem;
 
 use crate::config::{LimitSettings, Settings};
 use crate::server::Patience;
-
 
 /// Who may call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

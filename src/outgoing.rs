@@ -163,7 +163,8 @@ impl Outgoing {
         if let Ok(number) = host.parse::<IpAddr>() {
             return self.judge(vec![number], number.is_loopback() || self.0.private.contains(&canonical(host)));
         }
-        let is_private_allowed = host.eq_ignore_ascii_case("localhost") || self.0.private.contains(&canonical(host));
+        let is_private_allowed =
+            host.eq_ignore_ascii_case("localhost") || self.0.private.contains(&canonical(host));
         self.resolve(host, is_private_allowed).await
     }
 
@@ -329,7 +330,13 @@ mod tests {
     #[test]
     fn an_address_is_https_and_names_nobody() {
         let outgoing = Outgoing::of(&settings(&["hooks.example"], &["10.0.0.5"]));
-        for url in ["https://witness.example/log", "https://1.1.1.1", "http://127.0.0.1:9", "http://localhost:9", "https://10.0.0.5/"] {
+        for url in [
+            "https://witness.example/log",
+            "https://1.1.1.1",
+            "http://127.0.0.1:9",
+            "http://localhost:9",
+            "https://10.0.0.5/",
+        ] {
             assert!(outgoing.configured("key", url).is_ok(), "{url}");
         }
         for url in [
@@ -367,7 +374,9 @@ mod tests {
     #[tokio::test]
     async fn a_redirect_is_not_followed() {
         let (inside, asked) = server("HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nsecret");
-        let answer = format!("HTTP/1.1 302 Found\r\nLocation: http://{inside}/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        let answer = format!(
+            "HTTP/1.1 302 Found\r\nLocation: http://{inside}/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        );
         let (outside, _) = server(answer.leak());
         let target = Outgoing::of(&settings(&[], &[])).configured("key", &format!("http://{outside}/")).unwrap();
         assert_eq!(target.get(64).await, Ok(Reply { status: 302, bytes: Vec::new() }));
@@ -399,7 +408,8 @@ mod tests {
         }
         assert_eq!(asked.load(Ordering::Relaxed), 0, "nobody connected");
         // Whose name is on the list is connected to, and refused for its certificate.
-        let target = turning(&settings(&[], &["witness.example"]), &[&["127.0.0.1"]]).configured("key", &url).unwrap();
+        let target =
+            turning(&settings(&[], &["witness.example"]), &[&["127.0.0.1"]]).configured("key", &url).unwrap();
         assert_eq!(target.get(64).await, Err(OutgoingError::Unreachable));
         assert!(asked.load(Ordering::Relaxed) > 0);
     }

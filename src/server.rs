@@ -31,8 +31,8 @@ use crate::outgoing::Outgoing;
 use crate::smtp::Smtp;
 use crate::witness::HttpWitness;
 
-pub(crate) use connection::{About, Working};
 pub use connection::Patience;
+pub(crate) use connection::{About, Working};
 pub use front::{FrontSettings, serve};
 pub use tls::{Tls, TlsError};
 
@@ -141,7 +141,8 @@ pub async fn start(settings: &Settings) -> Result<Running, ServeError> {
     }
     let front = FrontSettings::of(&settings.server, &settings.limits.exempt);
     let edge = Edge::new(gateway.clone(), &EdgeSettings::of(settings));
-    let server = serve(&edge, listener, &front, tls.clone()).map_err(|reason| ServeError::Listen { address, reason })?;
+    let server =
+        serve(&edge, listener, &front, tls.clone()).map_err(|reason| ServeError::Listen { address, reason })?;
 
     let stop = CancellationToken::new();
     let jobs = {

@@ -40,7 +40,9 @@ impl HttpWitness {
             Err(OutgoingError::Private) => return WitnessAnswer::Unable("its name leads into a private network"),
             Err(_) => return WitnessAnswer::Unable("it cannot be reached"),
         };
-        let Ok(text) = String::from_utf8(reply.bytes) else { return WitnessAnswer::Unable("its answer is not text") };
+        let Ok(text) = String::from_utf8(reply.bytes) else {
+            return WitnessAnswer::Unable("its answer is not text");
+        };
         match reply.status {
             200 => WitnessAnswer::Cosigned(text),
             409 => text.trim().parse().map_or(WitnessAnswer::Unable("it told no size"), WitnessAnswer::Knows),

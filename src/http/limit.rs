@@ -70,9 +70,9 @@ impl Named {
         let Some(quota) = self.throttle.quota() else { return Ok(None) };
         let standing = |left, seconds| Standing { name: self.name, quota, left, seconds };
         match self.throttle.take(key) {
-            Ok(left) => Ok(left.map(|left| {
-                standing(left.count, quota.seconds_of(quota.burst.saturating_sub(left.count)))
-            })),
+            Ok(left) => {
+                Ok(left.map(|left| standing(left.count, quota.seconds_of(quota.burst.saturating_sub(left.count)))))
+            }
             Err(wait) => Err(HeldOff {
                 problem: Problem::of(Code::TooManyRequests).after(wait.seconds),
                 standing: Some(standing(0, wait.seconds)),
@@ -109,9 +109,10 @@ impl Limits {
             throttle: Throttle::keyed(quota.into(), Arc::clone(clock)),
         };
         let everybody = Bounds::of(settings, ClientLimits::default());
-        let own = settings.clients.iter().filter_map(|(name, limits)| {
-            Some((name.parse().ok()?, Bounds::of(settings, *limits)))
-        });
+        let own = settings
+            .clients
+            .iter()
+            .filter_map(|(name, limits)| Some((name.parse().ok()?, Bounds::of(settings, *limits))));
         Self {
             exempt: settings.exempt.clone(),
             by_machine: ByMachine {

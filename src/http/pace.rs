@@ -44,7 +44,8 @@ impl Stream for Watched {
         let this = &mut *self;
         match Pin::new(&mut this.payload).poll_next(context) {
             Poll::Ready(Some(Ok(part))) => {
-                this.deadline = this.deadline.map(|deadline| this.patience.extend(deadline, part.len(), Instant::now()));
+                this.deadline =
+                    this.deadline.map(|deadline| this.patience.extend(deadline, part.len(), Instant::now()));
                 Poll::Ready(Some(Ok(part)))
             }
             Poll::Ready(end) => Poll::Ready(end),

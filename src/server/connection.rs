@@ -187,7 +187,11 @@ impl Connection {
 }
 
 impl AsyncRead for Connection {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         this.settle();
         if this.taken_by.is_some() && this.about.going_on.get() == 0 {
@@ -224,7 +228,8 @@ impl AsyncWrite for Connection {
         };
         match written {
             Poll::Ready(Ok(count)) => {
-                this.taken_by = this.taken_by.map(|deadline| this.patience.extend(deadline, count, Instant::now()));
+                this.taken_by =
+                    this.taken_by.map(|deadline| this.patience.extend(deadline, count, Instant::now()));
                 Poll::Ready(Ok(count))
             }
             Poll::Ready(error) => Poll::Ready(error),
@@ -282,7 +287,8 @@ mod tests {
         let begun = Instant::now();
         let at = |second: u64| begun + Duration::from_secs(second);
         // A byte a second: hardly anything is earned.
-        let deadline = (1..30).fold(PATIENCE.begin(begun), |deadline, second| PATIENCE.extend(deadline, 1, at(second)));
+        let deadline =
+            (1..30).fold(PATIENCE.begin(begun), |deadline, second| PATIENCE.extend(deadline, 1, at(second)));
         assert!(deadline - begun < Duration::from_secs(31), "{:?}", deadline - begun);
         // Whoever was fast for long has no more time than anybody else.
         assert_eq!(PATIENCE.extend(deadline, usize::MAX, at(30)), at(60));

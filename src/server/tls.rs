@@ -157,7 +157,9 @@ impl Files {
             .map_err(|_| unusable(KEY, &settings.key, "holds no private key (PEM)"))?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let own = CertifiedKey::from_der(chain, key, &provider).map_err(|error| match error {
-            rustls::Error::InconsistentKeys(_) => unusable(KEY, &settings.key, "is not the key of the certificate"),
+            rustls::Error::InconsistentKeys(_) => {
+                unusable(KEY, &settings.key, "is not the key of the certificate")
+            }
             _ => unusable(KEY, &settings.key, "holds a kind of key that TLS has no use for"),
         })?;
         let broken = |_| unusable(CERTIFICATE, &settings.certificate, "cannot be used for TLS");
@@ -167,7 +169,8 @@ impl Files {
         let builder = if self.client_ca.is_empty() {
             builder.with_no_client_auth()
         } else {
-            let no_authority = || unusable(CLIENT_CA, &settings.client_ca, "holds no certificate of an authority (PEM)");
+            let no_authority =
+                || unusable(CLIENT_CA, &settings.client_ca, "holds no certificate of an authority (PEM)");
             let mut authorities = RootCertStore::empty();
             for authority in certificates(&self.client_ca).ok_or_else(no_authority)? {
                 authorities.add(authority).map_err(|_| no_authority())?;
@@ -213,8 +216,8 @@ fn fault_of_time(certificate: &CertificateDer<'_>, now: Timestamp) -> Option<&'s
 #[cfg(unix)]
 fn refuse_open(path: &Path) -> Result<(), TlsError> {
     use std::os::unix::fs::PermissionsExt as _;
-    let metadata = fs::metadata(path)
-        .map_err(|reason| TlsError::Unreadable { key: KEY, path: path.to_owned(), reason })?;
+    let metadata =
+        fs::metadata(path).map_err(|reason| TlsError::Unreadable { key: KEY, path: path.to_owned(), reason })?;
     let mode = metadata.permissions().mode() & 0o7777;
     if mode & 0o077 == 0 { Ok(()) } else { Err(TlsError::Open { path: path.to_owned(), mode }) }
 }

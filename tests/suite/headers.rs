@@ -32,7 +32,7 @@ fn directives(policy: &str) -> BTreeMap<&str, Vec<&str>> {
     let mut found = BTreeMap::new();
     for directive in policy.split(';') {
         let mut words = directive.split_whitespace();
-        let name = words.next().expect("an empty directive");
+        let name = words.next().unwrap();
         assert!(found.insert(name, words.collect()).is_none(), "{name} twice in {policy}");
     }
     found
@@ -76,7 +76,12 @@ fn check(what: &str, template: &str, is_cross_origin: bool, answer: &Answer) {
         assert!(!is_text || has_charset, "{what}: {kind}");
         let is_data = ["application/json", "application/problem+json", "application/octet-stream"]
             .iter()
-            .chain(&["application/x-ndjson", "application/vnd.", "application/openmetrics-text", "application/ld+json"])
+            .chain(&[
+                "application/x-ndjson",
+                "application/vnd.",
+                "application/openmetrics-text",
+                "application/ld+json",
+            ])
             .any(|known| kind.starts_with(known));
         assert!(is_text || is_data, "{what}: {kind}");
     }
@@ -85,7 +90,12 @@ fn check(what: &str, template: &str, is_cross_origin: bool, answer: &Answer) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sec_10_every_answer_of_every_route_is_guarded_by_its_headers() {
     let gateway = TestGateway::start(Backend::Sqlite).await;
-    let role = Role { recipient: Some("segmentation"), source: Some("shop"), scopes: Scope::ALL.to_vec(), ..Role::default() };
+    let role = Role {
+        recipient: Some("segmentation"),
+        source: Some("shop"),
+        scopes: Scope::ALL.to_vec(),
+        ..Role::default()
+    };
     let client = Client::registered(&gateway, role).await;
     let mut statuses = BTreeSet::new();
     for route in routes() {
@@ -93,7 +103,11 @@ async fn sec_10_every_answer_of_every_route_is_guarded_by_its_headers() {
         for method in ["GET", "HEAD", "POST", "DELETE", "OPTIONS", "PUT", "TRACE"] {
             let what = format!("{method} {path}");
             let bodies: &[(&str, &str)] = match method {
-                "POST" => &[("application/json", "{}"), ("application/x-www-form-urlencoded", "a=b"), ("text/plain", "?")],
+                "POST" => &[
+                    ("application/json", "{}"),
+                    ("application/x-www-form-urlencoded", "a=b"),
+                    ("text/plain", "?"),
+                ],
                 _ => &[("", "")],
             };
             for (kind, body) in bodies {
@@ -117,6 +131,12 @@ async fn sec_10_every_answer_of_every_route_is_guarded_by_its_headers() {
     for path in ["/nothing", "/", "/v1/nothing", &format!("/{}", "x".repeat(9_000))] {
         let answer = gateway.get(path).await;
         check(path, path, false, &answer);
+        statuses.insert(answer.status);
+    }
+    let stranger = gateway.request("POST", "/console/login").form(&[("csrf", "guess")]);
+    for accept in ["application/json", "text/html"] {
+        let answer = gateway.send(stranger.try_clone().unwrap().header("accept", accept)).await;
+        check("a form of somebody else", "/console/login", false, &answer);
         statuses.insert(answer.status);
     }
     for class in [200, 303, 401, 403, 404, 405, 414, 415, 422] {
@@ -197,7 +217,8 @@ async fn at<'a>(gateway: &'a TestGateway, path: &str) -> (Browser<'a>, String) {
         }
         // Whatever else there is, or will be, is used by somebody who is signed in.
         _ => {
-            let mut browser = gateway.member(&format!("member{}", path.len()), StaffRole::Administrator).await.browser;
+            let mut browser =
+                gateway.member(&format!("member{}", path.len()), StaffRole::Administrator).await.browser;
             browser.opens("/console").await.expect(200);
             (browser, path.to_owned())
         }

@@ -62,8 +62,7 @@ async fn a_machine_is_held_off_stores_nothing_and_is_told_when_to_come_back(back
 }
 
 async fn an_address_is_bounded_and_its_owner_can_always_say_no(backend: Backend) {
-    let gateway =
-        TestGateway::start_configured(backend, |settings| settings.limits.address = quota(1, 2)).await;
+    let gateway = TestGateway::start_configured(backend, |settings| settings.limits.address = quota(1, 2)).await;
     let (anna, berta) = (gateway.person("anna"), gateway.person("berta"));
     anna.gives(&["email_marketing"]).await;
     anna.gives(&["email_marketing"]).await;

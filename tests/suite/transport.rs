@@ -124,12 +124,17 @@ async fn sec_10_both_versions_of_tls_are_spoken_and_every_answer_says_that_it_st
     let gateway = TestGateway::start_configured(Backend::Sqlite, |settings| files.set(settings)).await;
     for (version, expected) in [(&TLS12, ProtocolVersion::TLSv1_2), (&TLS13, ProtocolVersion::TLSv1_3)] {
         let connector = files.connector(version, None);
-        for (path, status) in [("/health/live", "200"), ("/nothing", "404"), ("/v1/profiles", "401"), ("/forms/newsletter", "200")] {
+        for (path, status) in
+            [("/health/live", "200"), ("/nothing", "404"), ("/v1/profiles", "401"), ("/forms/newsletter", "200")]
+        {
             let mut stream = connect(&gateway, &connector).await.unwrap();
             assert_eq!(stream.get_ref().1.protocol_version(), Some(expected));
             let answer = exchange(&mut stream, &get(path, "")).await.to_ascii_lowercase();
             assert!(answer.starts_with(&format!("http/1.1 {status}")), "{answer}");
-            assert!(answer.contains("strict-transport-security: max-age=63072000; includesubdomains\r\n"), "{answer}");
+            assert!(
+                answer.contains("strict-transport-security: max-age=63072000; includesubdomains\r\n"),
+                "{answer}"
+            );
         }
     }
     // Whoever speaks in the clear is not answered, and whoever trusts somebody else does not come in.
@@ -187,7 +192,10 @@ async fn sec_10_a_service_without_a_client_identity_is_refused() {
     // No token without the certificate.
     let mut stream = connect(&gateway, &without).await.unwrap();
     let refused = exchange(&mut stream, &ask).await;
-    assert!(refused.starts_with("HTTP/1.1 403") && refused.contains("\"code\":\"certificate_needed\""), "{refused}");
+    assert!(
+        refused.starts_with("HTTP/1.1 403") && refused.contains("\"code\":\"certificate_needed\""),
+        "{refused}"
+    );
     let mut stream = connect(&gateway, &ours).await.unwrap();
     let issued = exchange(&mut stream, &ask).await;
     let body: serde_json::Value = serde_json::from_str(issued.split("\r\n\r\n").nth(1).unwrap()).unwrap();
@@ -234,8 +242,12 @@ fn sec_10_files_of_tls_that_do_not_fit_stop_the_start() {
     };
     assert!(start("", "", "0.0.0.0:0").contains("server.tls.certificate"));
     assert!(start(&at("chain.pem"), "", "127.0.0.1:0").contains("a certificate and its key are set together"));
-    assert!(start(&at("nothing.pem"), &at("key.pem"), "127.0.0.1:0").contains("server.tls.certificate: cannot read"));
-    assert!(start(&at("clients.pem"), &at("key.pem"), "127.0.0.1:0").contains("is not the key of the certificate"));
+    assert!(
+        start(&at("nothing.pem"), &at("key.pem"), "127.0.0.1:0").contains("server.tls.certificate: cannot read")
+    );
+    assert!(
+        start(&at("clients.pem"), &at("key.pem"), "127.0.0.1:0").contains("is not the key of the certificate")
+    );
     fs::set_permissions(at("key.pem"), fs::Permissions::from_mode(0o644)).unwrap();
     assert!(start(&at("chain.pem"), &at("key.pem"), "0.0.0.0:0").contains("chmod 600"));
 }
@@ -255,7 +267,7 @@ async fn impatient() -> TestGateway {
 async fn rest(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     let ended = timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
-    let _reset = ended.expect("the server waits for ever");
+    let _reset = ended.unwrap();
     String::from_utf8_lossy(&answer).into_owned()
 }
 
@@ -268,7 +280,10 @@ async fn a_head_that_does_not_end_is_given_up() {
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
     // Nor one that comes after a request that was answered.
     let mut second = TcpStream::connect(gateway.address()).await.unwrap();
-    second.write_all(b"GET /health/live HTTP/1.1\r\nHost: a\r\n\r\nGET /health/live HTTP/1.1\r\nX-Slow: ").await.unwrap();
+    second
+        .write_all(b"GET /health/live HTTP/1.1\r\nHost: a\r\n\r\nGET /health/live HTTP/1.1\r\nX-Slow: ")
+        .await
+        .unwrap();
     let answer = rest(&mut second).await;
     assert!(answer.starts_with("HTTP/1.1 200") && answer.matches("HTTP/1.1 200").count() == 1, "{answer}");
     // Nor one that drips: each byte comes in time, the whole never.
@@ -285,7 +300,7 @@ async fn a_head_that_does_not_end_is_given_up() {
         Ok::<(), std::io::Error>(())
     });
     let mut answer = Vec::new();
-    let _reset = timeout(PATIENCE, reader.read_to_end(&mut answer)).await.expect("the server waits for ever");
+    let _reset = timeout(PATIENCE, reader.read_to_end(&mut answer)).await.unwrap();
     assert!(answer.starts_with(b"HTTP/1.1 200"));
     assert!(timeout(PATIENCE, drips).await.unwrap().unwrap().is_err());
     gateway.get("/health/live").await.expect(200);
@@ -312,7 +327,7 @@ async fn a_body_that_does_not_come_is_given_up_and_nothing_is_stored() {
         }
     });
     let mut answer = Vec::new();
-    let _reset = timeout(PATIENCE, reader.read_to_end(&mut answer)).await.expect("the server waits for ever");
+    let _reset = timeout(PATIENCE, reader.read_to_end(&mut answer)).await.unwrap();
     assert!(answer.starts_with(b"HTTP/1.1 408"), "{}", String::from_utf8_lossy(&answer));
     timeout(PATIENCE, drips).await.unwrap().unwrap();
     assert_eq!(gateway.database().stored().await, before);
@@ -330,7 +345,7 @@ async fn whoever_does_not_take_the_answers_loses_the_connection() {
             }
         }
     };
-    let error = timeout(PATIENCE, asks).await.expect("the server waits for ever");
+    let error = timeout(PATIENCE, asks).await.unwrap();
     assert!(
         matches!(error.kind(), std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe),
         "{error}"

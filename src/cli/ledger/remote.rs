@@ -19,7 +19,8 @@ const LONGEST_WAIT: u64 = 60;
 
 /// How long an answer asks to wait.
 fn wait(response: &reqwest::Response) -> Option<std::time::Duration> {
-    let told = response.headers().get("retry-after").filter(|_| response.status() == StatusCode::TOO_MANY_REQUESTS)?;
+    let told =
+        response.headers().get("retry-after").filter(|_| response.status() == StatusCode::TOO_MANY_REQUESTS)?;
     let seconds: u64 = told.to_str().ok()?.parse().ok()?;
     Some(std::time::Duration::from_secs(seconds.clamp(1, LONGEST_WAIT)))
 }

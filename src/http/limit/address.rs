@@ -146,7 +146,11 @@ mod tests {
             ("", "10.0.0.1"),
             ("10.2.2.2, 10.1.1.1", "10.2.2.2"),
         ] {
-            assert_eq!(seen(&proxies, "10.0.0.1", &[("x-forwarded-for", line)]).as_deref(), Some(expected), "{line}");
+            assert_eq!(
+                seen(&proxies, "10.0.0.1", &[("x-forwarded-for", line)]).as_deref(),
+                Some(expected),
+                "{line}"
+            );
         }
         // Several lines are one list.
         let lines = [("x-forwarded-for", "203.0.113.9"), ("x-forwarded-for", "198.51.100.7, 10.1.1.1")];

@@ -88,7 +88,13 @@ mod tests {
                 let is_read = matches!(endpoint.method, "GET" | "OPTIONS");
                 let class = of(Kind::of(route.path), Some(endpoint.access), is_read);
                 let by_caller = matches!(class, Class::Lookups | Class::Pulls | Class::Writes);
-                assert_eq!(by_caller, matches!(endpoint.access, Access::Scope(_)), "{} {}", endpoint.method, route.path);
+                assert_eq!(
+                    by_caller,
+                    matches!(endpoint.access, Access::Scope(_)),
+                    "{} {}",
+                    endpoint.method,
+                    route.path
+                );
                 let is_probe = route.path == "/metrics" || route.path.starts_with("/health/");
                 assert_eq!(class == Class::Probes, is_probe, "{}", route.path);
             }
