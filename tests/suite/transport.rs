@@ -267,7 +267,7 @@ async fn impatient() -> TestGateway {
 async fn rest(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     let ended = timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
-    let _reset = ended.expect("the server waits for ever");
+    let _reset = ended.unwrap();
     String::from_utf8_lossy(&answer).into_owned()
 }
 
@@ -300,7 +300,7 @@ async fn a_head_that_does_not_end_is_given_up() {
         Ok::<(), std::io::Error>(())
     });
     let mut answer = Vec::new();
-    let _reset = timeout(PATIENCE, reader.read_to_end(&mut answer)).await.expect("the server waits for ever");
+    let _reset = timeout(PATIENCE, reader.read_to_end(&mut answer)).await.unwrap();
     assert!(answer.starts_with(b"HTTP/1.1 200"));
     assert!(timeout(PATIENCE, drips).await.unwrap().unwrap().is_err());
     gateway.get("/health/live").await.expect(200);
@@ -327,7 +327,7 @@ async fn a_body_that_does_not_come_is_given_up_and_nothing_is_stored() {
         }
     });
     let mut answer = Vec::new();
-    let _reset = timeout(PATIENCE, reader.read_to_end(&mut answer)).await.expect("the server waits for ever");
+    let _reset = timeout(PATIENCE, reader.read_to_end(&mut answer)).await.unwrap();
     assert!(answer.starts_with(b"HTTP/1.1 408"), "{}", String::from_utf8_lossy(&answer));
     timeout(PATIENCE, drips).await.unwrap().unwrap();
     assert_eq!(gateway.database().stored().await, before);
@@ -345,7 +345,7 @@ async fn whoever_does_not_take_the_answers_loses_the_connection() {
             }
         }
     };
-    let error = timeout(PATIENCE, asks).await.expect("the server waits for ever");
+    let error = timeout(PATIENCE, asks).await.unwrap();
     assert!(
         matches!(error.kind(), std::io::ErrorKind::ConnectionReset | std::io::ErrorKind::BrokenPipe),
         "{error}"
