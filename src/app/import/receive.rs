@@ -157,7 +157,7 @@ impl Importing {
             }
         }
         let staged = self.compare(rows).await?;
-        let keyring = std::sync::Arc::clone(&self.gateway.inner.keyring);
+        let keyring = Arc::clone(&self.gateway.inner.keyring);
         let stage = StageRows { keyring, import: self.import, rows: staged, at: self.gateway.now() };
         match self.gateway.inner.store.perform(&stage).await {
             Ok(_) => Ok(()),
