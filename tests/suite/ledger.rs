@@ -167,8 +167,8 @@ async fn reg_04_what_was_published_of_an_entry_cannot_be_changed(backend: Backen
     let fault = tamper(
         backend,
         &format!(
-            "UPDATE ledger_checkpoint SET published = CAST(substr(published, 1, length(published) - 1) || X'07' AS BLOB) \
-             WHERE size = {LAST_BATCH}"
+            "UPDATE ledger_checkpoint SET published = CAST(substr(published, 1, length(published) - 1) \
+             || CASE substr(published, -1) WHEN X'07' THEN X'08' ELSE X'07' END AS BLOB) WHERE size = {LAST_BATCH}"
         ),
         &format!(
             "UPDATE ledger_checkpoint SET published = \
