@@ -271,5 +271,5 @@ async fn sec_10_no_form_of_the_console_does_anything_without_its_secret(backend:
             assert_eq!(state(&gateway).await, before, "{} changed something", route.path);
         }
     }
-    assert_eq!(forms, 7);
+    assert_eq!(forms, 8);
 }
