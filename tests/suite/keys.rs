@@ -23,7 +23,7 @@ on_both!(
     a_rotation_that_was_cut_off_is_finished_by_another_gateway,
     every_gateway_takes_a_new_signing_key_at_its_time_and_what_was_signed_holds,
     pse_04_new_pseudonyms_come_without_losing_the_old_ones,
-    era_17_who_was_erased_stays_suppressed_when_the_suppression_key_changes,
+    who_was_erased_stays_suppressed_when_the_suppression_key_changes,
     a_root_key_is_replaced_while_the_gateway_runs,
     a_store_opens_with_its_own_root_key_or_not_at_all,
     a_gateway_that_cannot_open_the_newest_keys_is_not_ready,
@@ -330,7 +330,7 @@ async fn pse_04_new_pseudonyms_come_without_losing_the_old_ones(backend: Backend
     assert_eq!(segmentation.knows().await, new);
 }
 
-async fn era_17_who_was_erased_stays_suppressed_when_the_suppression_key_changes(backend: Backend) {
+async fn who_was_erased_stays_suppressed_when_the_suppression_key_changes(backend: Backend) {
     let one = TestGateway::start_rooted(backend).await;
     let (shop, officer) = (one.shop().await, one.officer().await);
     let (anna, ben) = (one.person("anna"), one.person("ben"));
