@@ -16,6 +16,8 @@ use crate::error::AppError;
 
 type Answer<R> = oneshot::Sender<Result<R, AppError>>;
 type Results<R> = Pin<Box<dyn Future<Output = Vec<Result<R, AppError>>> + Send>>;
+/// A lane, and the runtime whose it is; no name: everybody's.
+type NamedLane<T, R> = (Option<runtime::Id>, Arc<Lane<T, R>>);
 type Work<T, R> = dyn Fn(Vec<T>) -> Results<R> + Send + Sync;
 
 /// How much is done together.
@@ -46,7 +48,7 @@ pub(crate) struct Batcher<T, R> {
     gathered: Gathered,
     size: BatchSize,
     work: Arc<Work<T, R>>,
-    lanes: RwLock<Vec<(Option<runtime::Id>, Arc<Lane<T, R>>)>>,
+    lanes: RwLock<Vec<NamedLane<T, R>>>,
 }
 
 impl<T, R> std::fmt::Debug for Batcher<T, R> {

@@ -71,7 +71,7 @@ async fn pse_04_a_name_of_an_old_epoch_is_refused_after_its_grace(backend: Backe
     set("2026-12-11T00:00:00Z");
     assert_eq!(known(&old).await, Vec::<Value>::new());
     assert_eq!(known(&new).await[0]["pseudonym"], new);
-    assert_eq!(segmentation.knows().await.into_iter().collect::<Vec<_>>(), [new.clone()]);
+    assert_eq!(segmentation.knows().await.into_iter().collect::<Vec<_>>(), std::slice::from_ref(&new));
     // Not even an officer gets back from it.
     let of =
         |name: &str| json!({ "pseudonym": { "recipient": "segmentation", "purpose": PROFILING, "name": name } });

@@ -5,7 +5,7 @@ use std::fmt;
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 use jsonwebtoken::Algorithm;
-use jsonwebtoken::jwk::{AlgorithmParameters, Jwk};
+use jsonwebtoken::jwk::Jwk;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
@@ -18,8 +18,8 @@ use crate::time::Timestamp;
 const MOST_BYTES: usize = 32 * 1024;
 /// The most keys of a provider that are looked at.
 const MOST_KEYS: usize = 32;
-/// The least bytes of an RSA key: 2048 bits.
-const LEAST_RSA_BYTES: usize = 256;
+/// The least bits of a provider's RSA key: what they all have (RFC 7518 §3.3).
+const LEAST_RSA_BITS: usize = 2_048;
 /// The most characters of a subject (OpenID Connect Core 1.0 §2).
 const MOST_SUBJECT: usize = 255;
 /// How far the provider's clock may be from ours.
@@ -96,7 +96,7 @@ impl ProviderKeys {
     pub fn from_json(text: &str) -> Result<Self, IdTokenError> {
         let value: Value = serde_json::from_str(text).map_err(|_| IdTokenError::Malformed)?;
         let members = value.get("keys").and_then(Value::as_array).ok_or(IdTokenError::Malformed)?;
-        let usable = members.iter().filter_map(|key| jws::public_key(key).ok()).filter(is_long_enough);
+        let usable = members.iter().filter_map(|key| jws::public_key_of(key, LEAST_RSA_BITS).ok());
         let keys: Vec<_> = usable.take(MOST_KEYS).collect();
         if keys.is_empty() { Err(IdTokenError::Malformed) } else { Ok(Self(keys)) }
     }
@@ -105,15 +105,6 @@ impl ProviderKeys {
 impl fmt::Debug for ProviderKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ProviderKeys").field("keys", &self.0.len()).finish()
-    }
-}
-
-fn is_long_enough(key: &Jwk) -> bool {
-    match &key.algorithm {
-        AlgorithmParameters::RSA(rsa) => BASE64_URL_SAFE_NO_PAD
-            .decode(&rsa.n)
-            .is_ok_and(|n| n.iter().skip_while(|byte| **byte == 0).count() >= LEAST_RSA_BYTES),
-        _ => true,
     }
 }
 

@@ -139,11 +139,19 @@ impl fmt::Debug for ClientKeys {
     }
 }
 
-/// A public key of a kind that is accepted.
+/// A public key of a kind that is accepted of our own clients.
 ///
 /// # Errors
-/// When it is none, or holds a private or a shared key.
+/// When it is none, or too weak, or holds a private or a shared key.
 pub(super) fn public_key(value: &Value) -> Result<Jwk, JwsError> {
+    public_key_of(value, LEAST_RSA_BITS)
+}
+
+/// The same, where RSA keys have at least so many bits: a provider's are not ours to choose.
+///
+/// # Errors
+/// When it is none, or too weak, or holds a private or a shared key.
+pub(super) fn public_key_of(value: &Value, least_rsa_bits: usize) -> Result<Jwk, JwsError> {
     let members = value.as_object().ok_or(JwsError::Key)?;
     if PRIVATE.iter().any(|private| members.contains_key(*private)) {
         return Err(JwsError::Key);
@@ -154,7 +162,7 @@ pub(super) fn public_key(value: &Value) -> Result<Jwk, JwsError> {
         AlgorithmParameters::EllipticCurve(_) | AlgorithmParameters::RSA(_) | AlgorithmParameters::OctetKeyPair(_)
     );
     if let AlgorithmParameters::RSA(parameters) = &key.algorithm
-        && rsa_bits(&parameters.n) < LEAST_RSA_BITS
+        && rsa_bits(&parameters.n) < least_rsa_bits
     {
         return Err(JwsError::WeakKey);
     }
