@@ -20,6 +20,7 @@ mod layer;
 pub mod ledger;
 mod limit;
 pub mod lines;
+pub mod listing;
 pub mod metrics;
 pub mod negotiate;
 pub mod oauth;

@@ -240,6 +240,18 @@ pub struct Reply {
 }
 
 impl Target {
+    /// Another address of the same origin, called in the same way.
+    ///
+    /// # Errors
+    /// When it is of another origin, or has parts that it may not have.
+    pub fn on_same_origin(&self, url: &str) -> Result<Self, OutgoingError> {
+        let url = read(url)?;
+        if url.origin() != self.url.origin() {
+            return Err(OutgoingError::NotAllowed);
+        }
+        Ok(Self { http: self.http.clone(), url })
+    }
+
     /// Posts a text and reads the answer, if it has at most so many bytes.
     ///
     /// # Errors

@@ -2,38 +2,49 @@
 
 use app::{IdentityProvider, ProviderAnswer, ProviderAnswered, ProviderCall, SsoSettings};
 
-use crate::outgoing::{Outgoing, OutgoingError};
+use crate::outgoing::{Outgoing, OutgoingError, Target};
 
 /// Longer answers are not read: metadata and keys are a few kilobytes.
 const MOST: usize = 256 * 1024;
+/// The setting that names the provider.
+const KEY: &str = "staff.oidc.issuer";
 
 /// The provider of some settings.
 #[derive(Debug)]
 pub struct HttpProvider {
     outgoing: Outgoing,
-    issuer: url::Origin,
+    issuer: Target,
     hosts: Vec<String>,
 }
 
 impl HttpProvider {
-    /// The provider of these settings; `None`: its name is no address.
+    /// The provider of these settings; `None`: its name is no address that may be called.
     #[must_use]
     pub fn of(settings: &SsoSettings, outgoing: &Outgoing) -> Option<Self> {
-        let issuer = url::Url::parse(&settings.issuer).ok()?.origin();
+        let issuer = outgoing.configured(KEY, &settings.issuer).ok()?;
         Some(Self { outgoing: outgoing.clone(), issuer, hosts: settings.hosts.clone() })
+    }
+
+    /// What is called: an address of the issuer's origin, or on a host that is named.
+    fn target(&self, address: &str) -> Result<Target, &'static str> {
+        match self.issuer.on_same_origin(address) {
+            Ok(target) => return Ok(target),
+            Err(OutgoingError::NotAllowed) => {}
+            Err(_) => return Err("its address is not one that may be called"),
+        }
+        let url = url::Url::parse(address).map_err(|_| "its address cannot be read")?;
+        let is_named = url.scheme() == "https"
+            && url.host_str().is_some_and(|host| self.hosts.iter().any(|named| named.eq_ignore_ascii_case(host)));
+        if !is_named {
+            return Err("its address is on a host that is not named");
+        }
+        self.outgoing.configured(KEY, address).map_err(|_| "its address is not one that may be called")
     }
 
     /// The one way out to the provider.
     async fn send(&self, call: ProviderCall) -> Result<ProviderAnswer, &'static str> {
         let (ProviderCall::Get(address) | ProviderCall::Post { url: address, .. }) = &call;
-        let url = url::Url::parse(address).map_err(|_| "its address cannot be read")?;
-        let is_named = url.scheme() == "https"
-            && url.host_str().is_some_and(|host| self.hosts.iter().any(|named| named.eq_ignore_ascii_case(host)));
-        if url.origin() != self.issuer && !is_named {
-            return Err("its address is on a host that is not named");
-        }
-        let target = self.outgoing.configured("staff.oidc.issuer", address);
-        let target = target.map_err(|_| "its address is not one that may be called")?;
+        let target = self.target(address)?;
         let sent = match call {
             ProviderCall::Get(_) => target.get(MOST).await,
             ProviderCall::Post { form, authorization, .. } => target.post_form(form, authorization, MOST).await,

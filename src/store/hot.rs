@@ -48,16 +48,20 @@ struct Idle {
     connection: Own,
 }
 
-/// A connection of our own, counted until it is dropped.
+/// A connection of our own, with its place among them.
 #[derive(Debug)]
 pub(crate) struct Own {
     connection: PgConnection,
-    open: Arc<AtomicUsize>,
+    place: Place,
 }
 
-impl Drop for Own {
+/// One of the places for connections at hand, from before it is opened until it is dropped.
+#[derive(Debug)]
+struct Place(Arc<AtomicUsize>);
+
+impl Drop for Place {
     fn drop(&mut self) {
-        self.open.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -103,11 +107,11 @@ impl HotConnections {
         if let Some(own) = self.at_hand(here) {
             return Ok(HotConnection::Own(here, own));
         }
-        match (&self.options, self.open_one()) {
-            (Some(options), Some(open)) => {
+        match (&self.options, self.place()) {
+            (Some(options), Some(place)) => {
                 let connecting = tokio::time::timeout(CONNECT, PgConnection::connect_with(options)).await;
                 match connecting.map_err(|_| StoreError::Unavailable)? {
-                    Ok(connection) => Ok(HotConnection::Own(here, Own { connection, open: open.kept() })),
+                    Ok(connection) => Ok(HotConnection::Own(here, Own { connection, place })),
                     Err(error) => Err(from_sqlx(&error)),
                 }
             }
@@ -124,20 +128,16 @@ impl HotConnections {
     }
 
     /// A place for one more, if need be that of one which another runtime has not used for a while.
-    fn open_one(&self) -> Option<Opening> {
-        let opened = self.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| {
+    fn place(&self) -> Option<Place> {
+        let taken = self.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| {
             if open < self.most { Some(open + 1) } else { None }
         });
-        if opened.is_ok() {
-            return Some(Opening { open: Some(Arc::clone(&self.open)) });
+        if taken.is_ok() {
+            return Some(Place(Arc::clone(&self.open)));
         }
         let mut idle = self.idle();
         let at = idle.iter().position(|one| one.used.elapsed() >= RESTED)?;
-        // Closed, it gives its place back; it is taken again before anybody else can.
-        let rested = idle.remove(at);
-        self.open.fetch_add(1, Ordering::Relaxed);
-        drop(rested);
-        Some(Opening { open: Some(Arc::clone(&self.open)) })
+        Some(idle.remove(at).connection.place)
     }
 
     /// Puts a connection back on which everything went well.
@@ -155,24 +155,5 @@ impl HotConnections {
 
     fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The place of a connection that is being opened: given back if it is not.
-struct Opening {
-    open: Option<Arc<AtomicUsize>>,
-}
-
-impl Opening {
-    fn kept(mut self) -> Arc<AtomicUsize> {
-        self.open.take().unwrap_or_default()
-    }
-}
-
-impl Drop for Opening {
-    fn drop(&mut self) {
-        if let Some(open) = &self.open {
-            open.fetch_sub(1, Ordering::Relaxed);
-        }
     }
 }

@@ -12,10 +12,10 @@ use actix_web::HttpRequest;
 use app::Code;
 use kernel::id::IncidentId;
 
+use crate::http::listing;
 use crate::http::problem::Problem;
 
 /// The incident of a path.
 fn incident_of(request: &HttpRequest) -> Result<IncidentId, Problem> {
-    let id = request.match_info().get("id").unwrap_or_default();
-    id.parse().map_err(|_| Problem::of(Code::IncidentNotFound))
+    listing::named(request, "id", Code::IncidentNotFound)
 }

@@ -9,10 +9,10 @@ use actix_web::HttpRequest;
 use app::Code;
 use kernel::id::SubjectId;
 
+use crate::http::listing;
 use crate::http::problem::Problem;
 
-/// The person of a path. What is no id is nobody's: the answer is the same as for an unknown one.
+/// The person of a path.
 pub(super) fn subject_of(request: &HttpRequest) -> Result<SubjectId, Problem> {
-    let id = request.match_info().get("id").unwrap_or_default();
-    id.parse().map_err(|_| Problem::of(Code::SubjectNotFound))
+    listing::named(request, "id", Code::SubjectNotFound)
 }

@@ -150,32 +150,25 @@ impl Store {
     /// # Errors
     /// Those of the database.
     pub async fn rows_by_ids(&self, ids: &[SubjectId]) -> Result<Vec<SubjectRow>, StoreError> {
-        if self.backend() == Backend::Postgres {
-            return self.rows_by_ids_at_once(ids).await;
+        match self.backend() {
+            _ if ids.is_empty() => Ok(Vec::new()),
+            Backend::Postgres => Ok(self.rows_as_of(ids).await?.1),
+            Backend::Sqlite => self.rows_one_by_one(ids).await,
         }
-        let rows = self
-            .rows_by_keys(
-                "SELECT id, ordinal, wrapped_key, standing, record, ledger_ref FROM subject \
-                 WHERE id = ANY($1::bytea[])",
-                "SELECT id, ordinal, wrapped_key, standing, record, ledger_ref FROM subject WHERE id = $1",
-                ids.iter().map(|id| id.as_bytes().to_vec()),
-            )
-            .await?;
-        rows.iter().map(|row| SubjectRow::read(row, 0)).collect()
     }
 
-    /// The same below sea-orm: every look-up passes here.
-    async fn rows_by_ids_at_once(&self, ids: &[SubjectId]) -> Result<Vec<SubjectRow>, StoreError> {
-        if ids.is_empty() {
-            return Ok(Vec::new());
+    /// SQLite has no lists for arguments, and no way to the server that would be saved.
+    async fn rows_one_by_one(&self, ids: &[SubjectId]) -> Result<Vec<SubjectRow>, StoreError> {
+        let mut subjects = Vec::with_capacity(ids.len());
+        for id in ids {
+            let found =
+                sql("SELECT id, ordinal, wrapped_key, standing, record, ledger_ref FROM subject WHERE id = $1")
+                    .with_bytes(id.as_bytes())
+                    .row(self.db())
+                    .await?;
+            subjects.extend(found.map(|row| SubjectRow::read(&row, 0)).transpose()?);
         }
-        let ids: Vec<&[u8]> = ids.iter().map(|id| id.as_bytes().as_slice()).collect();
-        let statement = sqlx::query(
-            "SELECT id, ordinal, wrapped_key, standing, record, ledger_ref FROM subject WHERE id = ANY($1::bytea[])",
-        )
-        .bind(ids);
-        let rows = self.fetch_hot(statement).await?;
-        rows.iter().map(|row| SubjectRow::read_hot(row, 0)).collect()
+        Ok(subjects)
     }
 
     /// Persons by id as [`Store::rows_by_ids`], and the access revision that was in force when they were read: whoever
@@ -185,7 +178,7 @@ impl Store {
     /// Those of the database.
     pub async fn rows_as_of(&self, ids: &[SubjectId]) -> Result<(u64, Vec<SubjectRow>), StoreError> {
         if self.backend() == Backend::Sqlite {
-            return Ok((self.access_revision().await?, self.rows_by_ids(ids).await?));
+            return Ok((self.access_revision().await?, self.rows_one_by_one(ids).await?));
         }
         let ids: Vec<&[u8]> = ids.iter().map(|id| id.as_bytes().as_slice()).collect();
         // One row at least, for the revision.

@@ -120,7 +120,7 @@ impl TestGateway {
     ) -> Self {
         // In a test one person posts more often than anybody does in an hour. Those of the limits are configured.
         let unbounded = |settings: &mut GatewaySettings| {
-            settings.address_quota = Quota { per_minute: 0, burst: 0 };
+            settings.address_quota = Quota::UNBOUNDED;
             change(settings);
         };
         Self::open_configured(store, policy, unbounded, &shipped_settings()).await

@@ -5,6 +5,7 @@ use app::{Code, Gateway};
 use kernel::authz::InspectSubjects;
 
 use crate::http::authenticate::Allowed;
+use crate::http::listing;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
 use crate::http::v1::receipts::download;
@@ -30,7 +31,6 @@ pub async fn handler(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     Query::of(&request, &[])?;
-    let receipt = request.match_info().get("receipt").unwrap_or_default();
-    let receipt = receipt.parse().map_err(|_| Problem::of(Code::ReceiptNotFound))?;
+    let receipt = listing::named(&request, "receipt", Code::ReceiptNotFound)?;
     Ok(download(&gateway.closed_evidence(&by.0, receipt).await?))
 }

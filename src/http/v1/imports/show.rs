@@ -7,6 +7,7 @@ use kernel::id::ImportId;
 
 use super::view::ImportBody;
 use crate::http::authenticate::Allowed;
+use crate::http::listing;
 use crate::http::problem::Problem;
 
 /// Shows an import.
@@ -29,6 +30,5 @@ pub async fn handler(
 
 /// The import that a path names.
 pub(super) fn id_of(request: &HttpRequest) -> Result<ImportId, Problem> {
-    let id = request.match_info().get("id").unwrap_or_default();
-    id.parse().map_err(|_| Problem::of(Code::ImportNotFound))
+    listing::named(request, "id", Code::ImportNotFound)
 }

@@ -4,11 +4,10 @@ use actix_web::http::header::LINK;
 use actix_web::{HttpRequest, HttpResponse, web};
 use app::Gateway;
 use kernel::authz::ReadIncidents;
-use kernel::id::IncidentId;
-use kernel::time::Timestamp;
 use serde_json::json;
 
 use crate::http::authenticate::Allowed;
+use crate::http::listing;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
 
@@ -37,23 +36,12 @@ pub async fn handler(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let query = Query::of(&request, &["after", "limit"])?;
-    let (after, limit) = (query.after(place)?, query.limit(MOST)?.unwrap_or(USUAL));
-    // One more than asked for tells whether there is a next page.
+    let (after, limit) = (query.after(listing::place)?, query.limit(MOST)?.unwrap_or(USUAL));
     let mut views = gateway.incidents(&by.0, after, limit.saturating_add(1)).await?;
-    let most = usize::try_from(limit).unwrap_or(usize::MAX);
-    let is_last = views.len() <= most;
-    views.truncate(most);
     let mut response = HttpResponse::Ok();
-    if let Some(last) = views.last().filter(|_| !is_last) {
-        let after = format!("{}-{}", last.opened_at.as_millis(), last.id);
-        response.insert_header((LINK, format!("</v1/incidents?after={after}&limit={limit}>; rel=\"next\"")));
+    if let Some(next) = listing::cut(&mut views, limit, "/v1/incidents", |view| (view.opened_at, view.id)) {
+        response.insert_header((LINK, next));
     }
     let incidents: Vec<_> = views.into_iter().map(|view| view.document).collect();
     Ok(response.json(json!({ "incidents": incidents })))
-}
-
-/// The place of an incident in the list: when it was put on record, and its name.
-fn place(text: &str) -> Option<(Timestamp, IncidentId)> {
-    let (millis, id) = text.split_once('-')?;
-    Some((Timestamp::from_millis(millis.parse().ok()?), id.parse().ok()?))
 }

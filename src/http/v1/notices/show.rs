@@ -7,6 +7,7 @@ use kernel::notice::NoticeDigest;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::http::listing;
 use crate::http::problem::Problem;
 
 /// One version of a notice in one language.
@@ -40,8 +41,7 @@ pub struct NoticeBody {
     responses((status = 200, description = "The notice", body = NoticeBody)),
 )]
 pub async fn handler(gateway: web::Data<Gateway>, request: HttpRequest) -> Result<HttpResponse, Problem> {
-    let digest = request.match_info().get("digest").unwrap_or_default();
-    let digest: NoticeDigest = digest.parse().map_err(|_| Problem::of(Code::NotFound))?;
+    let digest: NoticeDigest = listing::named(&request, "digest", Code::NotFound)?;
     let notice = gateway.notice(&digest).await?.ok_or_else(|| Problem::of(Code::NotFound))?;
     Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "public, max-age=300")).json(NoticeBody {
         digest: notice.digest.to_string(),

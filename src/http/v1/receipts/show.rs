@@ -6,6 +6,7 @@ use kernel::authz::InspectSubjects;
 
 use super::{download, format};
 use crate::http::authenticate::Allowed;
+use crate::http::listing;
 use crate::http::problem::Problem;
 use crate::http::v1::subjects::subject_of;
 
@@ -34,7 +35,6 @@ pub async fn handler(
 ) -> Result<HttpResponse, Problem> {
     let format = format(&request)?;
     let subject = subject_of(&request)?;
-    let receipt = request.match_info().get("receipt").unwrap_or_default();
-    let receipt = receipt.parse().map_err(|_| Problem::of(Code::ReceiptNotFound))?;
+    let receipt = listing::named(&request, "receipt", Code::ReceiptNotFound)?;
     Ok(download(&gateway.subject_receipt(&by.0, subject, receipt, format).await?))
 }

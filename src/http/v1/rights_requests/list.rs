@@ -4,13 +4,12 @@ use actix_web::http::header::LINK;
 use actix_web::{HttpRequest, HttpResponse, web};
 use app::Gateway;
 use kernel::authz::ReadRights;
-use kernel::id::RightsRequestId;
-use kernel::time::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::view::RightsRequestBody;
 use crate::http::authenticate::Allowed;
+use crate::http::listing;
 use crate::http::problem::Problem;
 use crate::http::query::Query;
 
@@ -47,22 +46,13 @@ pub async fn handler(
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
     let query = Query::of(&request, &["after", "limit"])?;
-    let (after, limit) = (query.after(place)?, query.limit(MOST)?.unwrap_or(USUAL));
-    // One more than asked for tells whether there is a next page.
+    let (after, limit) = (query.after(listing::place)?, query.limit(MOST)?.unwrap_or(USUAL));
     let mut views = gateway.rights_requests(&by.0, after, limit.saturating_add(1)).await?;
-    let is_last = views.len() <= usize::try_from(limit).unwrap_or(usize::MAX);
-    views.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     let mut response = HttpResponse::Ok();
-    if let Some(last) = views.last().filter(|_| !is_last) {
-        let after = format!("{}-{}", last.received_at.as_millis(), last.id);
-        response.insert_header((LINK, format!("</v1/rights-requests?after={after}&limit={limit}>; rel=\"next\"")));
+    if let Some(next) = listing::cut(&mut views, limit, "/v1/rights-requests", |view| (view.received_at, view.id))
+    {
+        response.insert_header((LINK, next));
     }
     let requests = views.into_iter().map(RightsRequestBody::from).collect();
     Ok(response.json(RightsRequestListBody { requests }))
-}
-
-/// The place of a request in the list: when it was received, and its name.
-fn place(text: &str) -> Option<(Timestamp, RightsRequestId)> {
-    let (millis, id) = text.split_once('-')?;
-    Some((Timestamp::from_millis(millis.parse().ok()?), id.parse().ok()?))
 }

@@ -6,6 +6,7 @@ use kernel::authz::ReadRights;
 
 use super::view::RightsRequestBody;
 use crate::http::authenticate::Allowed;
+use crate::http::listing;
 use crate::http::problem::Problem;
 
 /// Shows a request.
@@ -22,8 +23,7 @@ pub async fn handler(
     gateway: web::Data<Gateway>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Problem> {
-    let id = request.match_info().get("id").unwrap_or_default();
-    let id = id.parse().map_err(|_| Problem::of(Code::RequestNotFound))?;
+    let id = listing::named(&request, "id", Code::RequestNotFound)?;
     let view = gateway.rights_request(&by.0, id).await?;
     Ok(HttpResponse::Ok().json(RightsRequestBody::from(view)))
 }
