@@ -89,7 +89,7 @@ pub struct ServerSettings {
     pub proxy_header: ProxyHeader,
     /// `Strict-Transport-Security`, wherever the gateway is reached by TLS; empty: not sent.
     pub hsts: String,
-    /// Threads that answer requests; 0: one a core.
+    /// Threads that answer requests; 0: one a core, but one core is left to the rest.
     pub workers: usize,
     /// The most connections at once.
     pub max_connections: usize,

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use clap::Parser;
 use kernel::decision::Refusal;
-use kernel::disclosure::DisclosureRecord;
+use kernel::disclosure::{DisclosureRecord, Whereabouts};
 use kernel::id::PullId;
 use kernel::policy::PolicyVersion;
 use kernel::time::Timestamp;
@@ -44,6 +44,9 @@ struct Arguments {
     /// Look-ups of single persons
     #[arg(long, default_value_t = 50_000)]
     lookups: u64,
+    /// How many of them are answered together, as they are where they come at once
+    #[arg(long, default_value_t = 1)]
+    together: u64,
 }
 
 #[tokio::main]
@@ -59,7 +62,9 @@ async fn main() -> anyhow::Result<()> {
         for (page, first) in (0..).zip((0..arguments.persons).step_by(usize::try_from(RANGE)?)) {
             let persons = (first..(first + RANGE).min(arguments.persons))
                 .filter(|ordinal| mix(*ordinal ^ (pull << 40)) % 100 < arguments.percent);
-            let record = record(pull, page, persons.collect())?;
+            let persons: RoaringTreemap = persons.collect();
+            let (first, last) = (persons.min().unwrap_or_default(), persons.max().unwrap_or_default());
+            let record = record(pull, page, persons, Whereabouts::Between(first, last))?;
             disclosed += record.subjects;
             stored += record.bitmap.len();
             let mut runs = RoaringTreemap::deserialize_from(record.bitmap.as_slice())?;
@@ -81,8 +86,13 @@ async fn main() -> anyhow::Result<()> {
     let lookups: Vec<u64> = (0..arguments.lookups).collect();
     for chunk in lookups.chunks(64) {
         let records: Result<Vec<_>, _> = chunk
-            .iter()
-            .map(|number| record(1 << 32 | number, 0, [mix(*number) % arguments.persons].into_iter().collect()))
+            .chunks(usize::try_from(arguments.together.max(1))?)
+            .map(|numbers| {
+                let persons: RoaringTreemap =
+                    numbers.iter().map(|number| mix(*number) % arguments.persons).collect();
+                let each = Whereabouts::Each(persons.iter().collect());
+                record(1 << 32 | numbers.first().copied().unwrap_or_default(), 0, persons, each)
+            })
             .collect();
         store.perform(&RecordDisclosures { disclosures: records? }).await?;
     }
@@ -112,7 +122,12 @@ async fn ask(store: &Store, arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn record(pull: u64, page: u32, persons: RoaringTreemap) -> anyhow::Result<DisclosureRecord> {
+fn record(
+    pull: u64,
+    page: u32,
+    persons: RoaringTreemap,
+    whereabouts: Whereabouts,
+) -> anyhow::Result<DisclosureRecord> {
     let mut id = [7; 16];
     id.iter_mut()
         .zip(mix(pull).to_be_bytes().into_iter().chain(pull.to_be_bytes()))
@@ -131,7 +146,7 @@ fn record(pull: u64, page: u32, persons: RoaringTreemap) -> anyhow::Result<Discl
         at: Timestamp::from_millis(1_700_000_000_000 + i64::try_from(pull % 1_000_000)? * 1_000),
         subjects: persons.len(),
         refused: vec![(Refusal::NotFound, 0)],
-        ordinals: persons.min().zip(persons.max()),
+        whereabouts,
         bitmap,
         bitmap_digest: [0; 32],
     })
@@ -151,11 +166,13 @@ async fn size(url: &str) -> anyhow::Result<u64> {
         // The whole file would count the ledger, too: the pages of the table and of its indices are summed.
         let mut connection = sqlx::SqliteConnection::connect(url).await?;
         let query = "SELECT coalesce(sum(length(pull) + length(recipient) + length(purpose) + length(attributes) + length(policy) \
-                     + length(bitmap) + 8 * 5), 0) + 3 * 40 * count(*) FROM disclosure";
+                     + length(bitmap) + 8 * 5), 0) + 3 * 40 * count(*) \
+                     + (SELECT coalesce(sum(length(pull) + 8 * 3), 0) FROM disclosed_person) FROM disclosure";
         sqlx::query(query).fetch_one(&mut connection).await?.try_get(0)?
     } else {
         let mut connection = sqlx::PgConnection::connect(url).await?;
-        sqlx::query("SELECT pg_total_relation_size('disclosure')").fetch_one(&mut connection).await?.try_get(0)?
+        let query = "SELECT pg_total_relation_size('disclosure') + pg_total_relation_size('disclosed_person')";
+        sqlx::query(query).fetch_one(&mut connection).await?.try_get(0)?
     };
     Ok(bytes.try_into()?)
 }
@@ -164,6 +181,7 @@ async fn settle(url: &str) -> anyhow::Result<()> {
     if !url.starts_with("sqlite") {
         let mut connection = sqlx::PgConnection::connect(url).await?;
         sqlx::query("VACUUM ANALYZE disclosure").execute(&mut connection).await?;
+        sqlx::query("VACUUM ANALYZE disclosed_person").execute(&mut connection).await?;
     }
     Ok(())
 }

@@ -127,7 +127,7 @@ impl Gateway {
         let (reached, refused) = self.reach(&policy, &ready, &keys, rule.direct_marketing).await?;
         let pull = PullId::at(self.now(), &*self.inner.entropy);
         let now = self.now();
-        let disclosure = {
+        let (outcome, disclosure) = {
             let mut page = Gathering::new(&policy, &self.inner.keyring, ready.inner(), (pull, 0), now);
             for one in &reached {
                 page.consider(&one.row.sealed(), one.position);
@@ -135,12 +135,12 @@ impl Gateway {
             for refusal in refused {
                 page.refuse(refusal);
             }
-            page.finish()
+            let outcome = page.end_lookup();
+            (outcome, page.finish_lookups())
         };
-        let (persons, refused) = (disclosure.record().subjects, disclosure.record().refused.clone());
         let log = CampaignLog { store: &self.inner.store, campaign };
-        let batch = disclosure.release(&log).await?;
-        self.inner.counters.disclosed(persons, &refused);
+        let batch = disclosure.release(&log).await?.pop().ok_or(AppError::Unavailable)?;
+        self.inner.counters.disclosed(outcome.persons, &outcome.refused);
         let extras = self.extras(by, (&policy, controller), &ready, campaign, &reached)?;
         let is_first = rule.direct_marketing && campaign.first_contact;
         Ok(Deliveries {

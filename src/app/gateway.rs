@@ -181,9 +181,9 @@ pub(crate) struct Inner {
 
 /// Captures: on PostgreSQL the commit of one batch overlaps the statements of another. SQLite has one writer, and the
 /// store queues for it.
-const CAPTURES: BatchSize = BatchSize { at_once: 2, worthwhile: 10, most: 64 };
+const CAPTURES: BatchSize = BatchSize { at_once: 4, worthwhile: 6, most: 64 };
 /// Look-ups: a batch reads, decides and records, and waits for its commit while others do.
-const LOOKUPS: BatchSize = BatchSize { at_once: 3, worthwhile: 6, most: 64 };
+const LOOKUPS: BatchSize = BatchSize { at_once: 4, worthwhile: 6, most: 64 };
 
 impl Gateway {
     /// Connects, brings the schema and the policy up to date and starts the writers.
@@ -219,7 +219,7 @@ impl Gateway {
             addresses: Throttle::keyed(settings.address_quota, Arc::clone(&clock)),
             asks: ReadyAsks::default(),
             counts: Counts::default(),
-            lookups: lookup_answerers(&runtime, &store, &keyring, &clock),
+            lookups: lookup_answerers(&runtime, &store, &keyring, &clock, &entropy),
             revisions: revision_readers(&runtime, &store),
             once: once_writers(&runtime, &store),
             dummy_hash: SecretHash::dummy(settings.hash_cost),
@@ -393,10 +393,13 @@ fn lookup_answerers(
     store: &Store,
     keyring: &Arc<Keyring>,
     clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
 ) -> Batcher<Lookup, Answer> {
-    let (store, keyring, clock) = (store.clone(), Arc::clone(keyring), Arc::clone(clock));
+    let (store, keyring, clock, entropy) =
+        (store.clone(), Arc::clone(keyring), Arc::clone(clock), Arc::clone(entropy));
     Batcher::new(gathered(runtime, &store), LOOKUPS, move |asked| {
-        let (store, keyring, clock) = (store.clone(), Arc::clone(&keyring), Arc::clone(&clock));
-        async move { crate::profile::look_up(&store, &keyring, &*clock, asked).await }
+        let (store, keyring, clock, entropy) =
+            (store.clone(), Arc::clone(&keyring), Arc::clone(&clock), Arc::clone(&entropy));
+        async move { crate::profile::look_up(&store, &keyring, (&*clock, &*entropy), asked).await }
     })
 }

@@ -220,6 +220,12 @@ pub(crate) struct PlannedAttribute {
 }
 
 impl Ask {
+    /// Whether both are one ask, resolved once. Two that were resolved apart are not, even if they ask for the same.
+    #[must_use]
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.plan, &other.plan)
+    }
+
     /// Resolves an ask. Names that the policy does not know stay in it and are refused.
     #[must_use]
     pub fn new(

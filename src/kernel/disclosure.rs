@@ -17,21 +17,21 @@ pub use copy::{CopiedAttribute, PersonalCopy};
 pub use crowd::{
     Census, Crowds, Group, GroupValue, MAX_TOGETHER, ROUNDED_TO, Statistics, Tally, quasi_identifiers,
 };
-pub use gather::Gathering;
+pub use gather::{Gathering, Outcome};
 pub use reach::Reach;
-pub use record::{DisclosureJournal, DisclosureLog, DisclosureRecord};
+pub use record::{DisclosureJournal, DisclosureLog, DisclosureRecord, Whereabouts};
 
-/// A gathered page that nobody may see yet.
+/// Gathered data that nobody may see yet: a page of a pull, or (a batch each) several look-ups of one recipient.
 #[must_use]
 #[derive(Debug)]
-pub struct Disclosure {
+pub struct Disclosure<B = PermittedBatch> {
     record: DisclosureRecord,
-    batch: PermittedBatch,
+    permitted: B,
 }
 
-impl Disclosure {
-    pub(crate) const fn new(record: DisclosureRecord, batch: PermittedBatch) -> Self {
-        Self { record, batch }
+impl<B> Disclosure<B> {
+    pub(crate) const fn new(record: DisclosureRecord, permitted: B) -> Self {
+        Self { record, permitted }
     }
 
     /// What will be recorded.
@@ -44,9 +44,9 @@ impl Disclosure {
     ///
     /// # Errors
     /// Those of the log: then nothing is handed over.
-    pub async fn release<L: DisclosureLog>(self, log: &L) -> Result<PermittedBatch, L::Error> {
+    pub async fn release<L: DisclosureLog>(self, log: &L) -> Result<B, L::Error> {
         log.record(self.record).await?;
-        Ok(self.batch)
+        Ok(self.permitted)
     }
 
     /// Records several disclosures together, and only then hands the attributes of each over that was recorded. What
@@ -54,10 +54,10 @@ impl Disclosure {
     pub async fn release_each<J: DisclosureJournal>(
         disclosures: Vec<Self>,
         journal: &J,
-    ) -> Vec<Result<PermittedBatch, J::Error>> {
-        let (records, batches): (Vec<_>, Vec<_>) =
-            disclosures.into_iter().map(|disclosure| (disclosure.record, disclosure.batch)).unzip();
+    ) -> Vec<Result<B, J::Error>> {
+        let (records, permitted): (Vec<_>, Vec<_>) =
+            disclosures.into_iter().map(|disclosure| (disclosure.record, disclosure.permitted)).unzip();
         let recorded = journal.record_each(records).await;
-        recorded.into_iter().zip(batches).map(|(recorded, batch)| recorded.map(|()| batch)).collect()
+        recorded.into_iter().zip(permitted).map(|(recorded, permitted)| recorded.map(|()| permitted)).collect()
     }
 }

@@ -44,9 +44,11 @@ impl FrontSettings {
     /// Those of `[server]`; `uncounted` besides the trusted proxies.
     #[must_use]
     pub fn of(server: &ServerSettings, uncounted: &Networks) -> Self {
-        let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        // A core is left to the gateway's own tasks and to the database: with fewer workers the requests that wait at the
+        // same time are gathered into fewer, larger batches, which costs both of them less (docs/performance.md).
+        let most = || std::thread::available_parallelism().map_or(1, |cores| cores.get().saturating_sub(1).max(1));
         Self {
-            workers: if server.workers == 0 { cores() } else { server.workers },
+            workers: if server.workers == 0 { most() } else { server.workers },
             max_connections: server.max_connections,
             // A proxy that nobody named stands for everybody.
             max_connections_per_machine: match (server.behind_tls_proxy, server.trusted_proxies.is_empty()) {

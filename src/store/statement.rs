@@ -1,7 +1,7 @@
 //! Statements with fixed text: values travel only as arguments, errors only as [`StoreError`].
 
 use sea_orm::sea_query::Value;
-use sea_orm::{ConnectionTrait, QueryResult, TryGetable};
+use sea_orm::{ConnectionTrait, EntityTrait, QueryResult, TryGetable};
 
 use crate::error::{StoreError, from_db};
 
@@ -44,6 +44,15 @@ impl Statement {
         let statement = self.on(connection);
         let rows = connection.query_all_raw(statement).await.map_err(from_db)?;
         Ok(rows.into_iter().map(Row).collect())
+    }
+
+    /// Runs it and reads every row as one of a table.
+    pub(crate) async fn models<E: EntityTrait, C: ConnectionTrait>(
+        self,
+        connection: &C,
+    ) -> Result<Vec<E::Model>, StoreError> {
+        let statement = self.on(connection);
+        E::find().from_raw_sql(statement).all(connection).await.map_err(from_db)
     }
 
     /// Runs it and reads the first row, if there is one.

@@ -130,8 +130,7 @@ macro_rules! at_once {
     ($rest:literal) => {
         concat!(
             "WITH ledger AS (INSERT INTO ledger_entry (sequence, entry) ",
-            "SELECT $1 + pg_current_xact_id()::text::bigint, entry ",
-            "FROM unnest($2::bytea[]) WITH ORDINALITY AS t (entry, place) ORDER BY place), ",
+            "SELECT $1 + pg_current_xact_id()::text::bigint, unnest($2::bytea[])), ",
             $rest
         )
     };

@@ -1,5 +1,8 @@
 //! Accounting for disclosures: who received what of a person, when, for what, under which consent and policy.
 
+use std::collections::BTreeMap;
+
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::harness::{Backend, Officer, Person, TestGateway, policy_with};
@@ -9,6 +12,7 @@ on_both!(
     acc_13_the_access_log_tells_when_and_why_and_who_received_but_no_member_of_staff,
     each_disclosure_is_told_under_the_consent_and_the_policy_of_its_time,
     a_read_that_rests_on_no_consent_says_so,
+    look_ups_at_once_are_recorded_together_and_answered_each_with_its_own,
 );
 
 const PROFILING: &str = "profiling_segmentation";
@@ -124,4 +128,48 @@ async fn a_read_that_rests_on_no_consent_says_so(backend: Backend) {
     assert!(mailer.may_know(&carla).await);
     let told = account(&officer, &carla).await;
     assert_eq!((told.len(), &told[0]["consent"]), (1, &Value::Null));
+}
+
+/// Twenty-four look-ups at once, each of one person, a third of whom withdrew: however they are put together, each
+/// answer holds its own person or nobody, and each person's account names the disclosure that the answer named.
+async fn look_ups_at_once_are_recorded_together_and_answered_each_with_its_own(backend: Backend) {
+    const PERSONS: usize = 24;
+    let gateway = TestGateway::start(backend).await;
+    gateway.crowd(PERSONS, &[PROFILING]).await;
+    let (officer, segmentation) = (gateway.officer().await, gateway.segmentation().await);
+    let names: Vec<String> = segmentation.knows().await.into_iter().collect();
+    for person in (0..PERSONS).step_by(3) {
+        gateway.person(&format!("person-{person}")).withdraws(&[PROFILING]).await;
+    }
+    let permitted = PERSONS - PERSONS.div_ceil(3);
+    let mut were_together = false;
+    for _ in 0..20 {
+        let at = gateway.later().to_string();
+        let answers = join_all(names.iter().map(async |name| segmentation.looks_up_names(&[name]).await)).await;
+        let (mut answered, mut pulls) = (0, BTreeMap::new());
+        for (name, answer) in names.iter().zip(answers) {
+            let pull = answer.0.json()["pull"].as_str().unwrap().to_owned();
+            let profiles = answer.profiles();
+            assert!(profiles.len() <= 1, "{profiles:?}");
+            for profile in &profiles {
+                assert_eq!((&profile["index"], &profile["pseudonym"]), (&json!(0), &json!(name)));
+                answered += 1;
+                *pulls.entry(pull.clone()).or_insert(0) += 1;
+            }
+        }
+        assert_eq!(answered, permitted);
+        were_together |= pulls.values().any(|persons| *persons > 1);
+        // Who was named in an answer has it in the account, once, under the name that the recipient used; who was not, not.
+        for person in 0..PERSONS {
+            let account = account(&officer, &gateway.person(&format!("person-{person}"))).await;
+            let now: Vec<_> = account.iter().filter(|one| one["at"] == at.as_str()).collect();
+            assert_eq!(now.len(), usize::from(person % 3 != 0), "{person}: {account:?}");
+            assert!(now.iter().all(|one| names.iter().any(|name| one["pseudonym"] == name.as_str())));
+        }
+        if were_together {
+            break;
+        }
+    }
+    assert!(were_together, "no two of them were answered together");
+    gateway.expect_sound_ledger().await;
 }

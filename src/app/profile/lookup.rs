@@ -6,7 +6,8 @@ use std::sync::Arc;
 use kernel::authz::{Authorized, ReadProfiles};
 use kernel::clock::Clock;
 use kernel::decision::{Ask, Refusal};
-use kernel::disclosure::{Crowds, Disclosure, Gathering, PermittedBatch};
+use kernel::disclosure::{Crowds, Disclosure, Gathering, Outcome, PermittedBatch};
+use kernel::entropy::Entropy;
 use kernel::id::PullId;
 use kernel::identifier::Identifier;
 use kernel::ledger::{AttemptRefusal, RefusedAttempt};
@@ -15,7 +16,9 @@ use kernel::pseudonym::Pseudonym;
 use kernel::recipient::RecipientRole;
 use kernel::seal::Keyring;
 use kernel::subject::SubjectId;
+use kernel::time::Timestamp;
 use store::Store;
+use store::query::SubjectRow;
 
 use super::{ProfileAsk, ReadyAsk, SharedJournal, failed};
 use crate::access::RememberedReader;
@@ -56,7 +59,6 @@ impl LookupKeys {
 pub(crate) struct Lookup {
     policy: Arc<ValidPolicy>,
     ask: Ask,
-    pull: PullId,
     /// The subjects behind the keys, each with its first place in the list.
     subjects: BTreeMap<SubjectId, u32>,
     /// How many keys there were.
@@ -78,16 +80,34 @@ pub(crate) enum Answer {
 /// What may be known of the persons of a look-up.
 pub(crate) struct LookedUp {
     batch: PermittedBatch,
-    persons: u64,
-    refused: Vec<(Refusal, u64)>,
+    outcome: Outcome,
 }
 
-/// Answers several look-ups in two round trips: one reads all of their persons, one records what each of them
-/// discloses. A person whom two of them name is read once.
+impl Lookup {
+    /// Whether the same recipient asks for the same attributes for the same purpose, by the same rules: then both are
+    /// one disclosure to it, of the persons of both (`docs/adr/0026-look-ups-disclosed-together.md`).
+    fn is_one_with(&self, other: &Self) -> bool {
+        let crowds = match (&self.crowds, &other.crowds) {
+            (Some(these), Some(those)) => Arc::ptr_eq(these, those),
+            (these, those) => these.is_none() && those.is_none(),
+        };
+        crowds && Arc::ptr_eq(&self.policy, &other.policy) && self.ask.is_same_as(&other.ask)
+    }
+}
+
+/// Look-ups that are one disclosure.
+struct Together<'a> {
+    page: Gathering<'a>,
+    /// Their places among all that were asked, and what came of each.
+    places: Vec<(usize, Outcome)>,
+}
+
+/// Answers several look-ups in two round trips: one reads all of their persons, one records what is disclosed. A person
+/// whom two of them name is read once, and those that are one disclosure are recorded once.
 pub(crate) async fn look_up(
     store: &Store,
     keyring: &Keyring,
-    clock: &dyn Clock,
+    (clock, entropy): (&dyn Clock, &dyn Entropy),
     asked: Vec<Lookup>,
 ) -> Vec<Result<Answer, AppError>> {
     let ids: BTreeSet<SubjectId> = asked.iter().flat_map(|lookup| lookup.subjects.keys()).copied().collect();
@@ -97,43 +117,77 @@ pub(crate) async fn look_up(
         Err(error) => return asked.iter().map(|_| Err(failed(&error))).collect(),
     };
     rows.sort_unstable_by_key(|row| row.id);
-    let row_of = |id: &SubjectId| rows.binary_search_by_key(id, |row| row.id).ok().and_then(|at| rows.get(at));
-    let now = clock.now();
-    let stands = |lookup: &&Lookup| lookup.as_of.is_none_or(|known| known == revision);
-    let mut figures = Vec::with_capacity(asked.len());
-    let disclosures = asked
+    let stands = |lookup: &Lookup| lookup.as_of.is_none_or(|known| known == revision);
+    let gathered = gather(&asked, stands, &rows, keyring, &|| (PullId::at(clock.now(), entropy), clock.now()));
+    let (pages, places): (Vec<_>, Vec<_>) =
+        gathered.into_iter().map(|together| (together.page.finish_lookups(), together.places)).unzip();
+    let released = Disclosure::release_each(pages, &SharedJournal(store)).await;
+
+    let mut answers: Vec<Result<Answer, AppError>> = asked
         .iter()
-        .filter(stands)
-        .map(|lookup| {
-            let mut page = Gathering::new(&lookup.policy, keyring, &lookup.ask, (lookup.pull, 0), now)
-                .among(lookup.crowds.clone());
-            let mut found = 0;
-            for (id, position) in &lookup.subjects {
-                if let Some(row) = row_of(id) {
-                    page.consider(&row.sealed(), *position);
-                    found += 1;
-                }
-            }
-            for _ in found..lookup.keys {
-                page.refuse(Refusal::NotFound);
-            }
-            let disclosure = page.finish();
-            figures.push((disclosure.record().subjects, disclosure.record().refused.clone()));
-            disclosure
-        })
+        .map(|lookup| if stands(lookup) { Err(AppError::Unavailable) } else { Ok(Answer::Outdated) })
         .collect();
-    let released = Disclosure::release_each(disclosures, &SharedJournal(store)).await;
-    let mut released = released
-        .into_iter()
-        .zip(figures)
-        .map(|(batch, (persons, refused))| Ok(Answer::LookedUp(LookedUp { batch: batch?, persons, refused })));
-    asked
-        .iter()
-        .map(|lookup| match stands(&lookup) {
-            true => released.next().unwrap_or(Err(AppError::Unavailable)),
-            false => Ok(Answer::Outdated),
-        })
-        .collect()
+    for (released, places) in released.into_iter().zip(places) {
+        let (mut batches, fault) = match released {
+            Ok(batches) => (batches.into_iter(), AppError::Unavailable),
+            Err(fault) => (Vec::new().into_iter(), fault),
+        };
+        for (place, outcome) in places {
+            let answer = match batches.next() {
+                Some(batch) => Ok(Answer::LookedUp(LookedUp { batch, outcome })),
+                None => Err(told_to_each(&fault)),
+            };
+            if let Some(place) = answers.get_mut(place) {
+                *place = answer;
+            }
+        }
+    }
+    answers
+}
+
+/// Decides about everybody who was asked for, and puts the look-ups together that are one disclosure.
+fn gather<'a>(
+    asked: &'a [Lookup],
+    stands: impl Fn(&Lookup) -> bool,
+    rows: &[SubjectRow],
+    keyring: &'a Keyring,
+    begin: &dyn Fn() -> (PullId, Timestamp),
+) -> Vec<Together<'a>> {
+    let row_of = |id: &SubjectId| rows.binary_search_by_key(id, |row| row.id).ok().and_then(|at| rows.get(at));
+    let mut gathered: Vec<Together<'_>> = Vec::with_capacity(1);
+    for (place, lookup) in asked.iter().enumerate().filter(|(_, lookup)| stands(lookup)) {
+        let is_one = |together: &Together<'_>| {
+            let first = together.places.first().and_then(|(place, _)| asked.get(*place));
+            first.is_some_and(|first| first.is_one_with(lookup))
+        };
+        let at = gathered.iter().position(is_one).unwrap_or_else(|| {
+            let (pull, now) = begin();
+            let page = Gathering::new(&lookup.policy, keyring, &lookup.ask, (pull, 0), now);
+            gathered.push(Together { page: page.among(lookup.crowds.clone()), places: Vec::new() });
+            gathered.len().saturating_sub(1)
+        });
+        let Some(Together { page, places }) = gathered.get_mut(at) else { continue };
+        let mut found = 0;
+        for (id, position) in &lookup.subjects {
+            if let Some(row) = row_of(id) {
+                page.consider(&row.sealed(), *position);
+                found += 1;
+            }
+        }
+        for _ in found..lookup.keys {
+            page.refuse(Refusal::NotFound);
+        }
+        places.push((place, page.end_lookup()));
+    }
+    gathered
+}
+
+/// One fault, as it is told to each of those whom it concerns.
+fn told_to_each(fault: &AppError) -> AppError {
+    match fault {
+        AppError::Internal(cause) => AppError::internal(cause),
+        _ => AppError::Unavailable,
+    }
 }
 
 impl Gateway {
@@ -191,7 +245,6 @@ impl Gateway {
         let lookup = Lookup {
             policy: self.policy(),
             ask: ready.ask.clone(),
-            pull: PullId::at(self.now(), &*inner.entropy),
             subjects: self.subjects_of(ready, keys).await?,
             keys: keys.len(),
             as_of,
@@ -200,11 +253,12 @@ impl Gateway {
         let answer = if lookup.keys <= SHARED {
             inner.lookups.submit(lookup).await?
         } else {
-            let alone = look_up(&inner.store, &inner.keyring, &*inner.clock, vec![lookup]).await.pop();
+            let alone =
+                look_up(&inner.store, &inner.keyring, (&*inner.clock, &*inner.entropy), vec![lookup]).await.pop();
             alone.ok_or(AppError::Unavailable)??
         };
         let Answer::LookedUp(looked_up) = answer else { return Ok(None) };
-        inner.counters.disclosed(looked_up.persons, &looked_up.refused);
+        inner.counters.disclosed(looked_up.outcome.persons, &looked_up.outcome.refused);
         Ok(Some(looked_up.batch))
     }
 

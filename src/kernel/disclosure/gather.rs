@@ -8,7 +8,7 @@ use super::Disclosure;
 use super::batch::{Column, PermittedBatch};
 use super::crowd::{Crowds, Guard};
 use super::minimise::{Served, minimise};
-use super::record::DisclosureRecord;
+use super::record::{DisclosureRecord, Whereabouts};
 use crate::attribute::{LIFECYCLE_STAGES, ServedForm};
 use crate::decision::{Ask, Decision, Permit, Refusal, decide};
 use crate::id::PullId;
@@ -32,7 +32,21 @@ pub struct Gathering<'a> {
     pub(super) cells: Vec<Served>,
     pub(super) guard: Guard,
     bitmap: RoaringTreemap,
-    refused: [u64; Refusal::CODES],
+    refused: Refused,
+    /// Where the look-ups that were ended begin and end: rows, and who was refused until then.
+    ended: Vec<(usize, Refused)>,
+}
+
+/// How many were refused, by reason.
+type Refused = [u64; Refusal::CODES];
+
+/// What came of one look-up, in numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// How many persons may be known.
+    pub persons: u64,
+    /// How many may not, by reason, in code order.
+    pub refused: Vec<(Refusal, u64)>,
 }
 
 impl std::fmt::Debug for Gathering<'_> {
@@ -78,6 +92,7 @@ impl<'a> Gathering<'a> {
             cells: Vec::new(),
             bitmap: RoaringTreemap::new(),
             refused: [0; Refusal::CODES],
+            ended: Vec::new(),
         }
     }
 
@@ -164,18 +179,40 @@ impl<'a> Gathering<'a> {
         self.rows.is_empty()
     }
 
-    /// Ends the page: rows sorted by pseudonym, so that their order tells nothing.
-    pub fn finish(self) -> Disclosure {
-        let mut order: Vec<(Pseudonym, u32, usize)> = self
-            .rows
-            .iter()
-            .enumerate()
-            .map(|(row, (pseudonym, position))| (*pseudonym, *position, row))
+    /// Ends one look-up: who comes now belongs to the next.
+    pub fn end_lookup(&mut self) -> Outcome {
+        let (begin, before) = self.ended.last().copied().unwrap_or((0, [0; Refusal::CODES]));
+        self.ended.push((self.rows.len(), self.refused));
+        let mut since = self.refused;
+        since.iter_mut().zip(before).for_each(|(count, before)| *count = count.saturating_sub(before));
+        Outcome { persons: self.rows.len().saturating_sub(begin) as u64, refused: by_reason(&since) }
+    }
+
+    /// Ends a page of a pull.
+    pub fn finish(mut self) -> Disclosure {
+        let walked = self.bitmap.min().zip(self.bitmap.max());
+        let whereabouts = walked.map_or(Whereabouts::NOBODY, |(first, last)| Whereabouts::Between(first, last));
+        let record = self.record(whereabouts);
+        let batch = self.batch_of(0..self.rows.len());
+        Disclosure::new(record, batch)
+    }
+
+    /// Ends some look-ups that are disclosed as one: a batch for each that was ended, in their order.
+    pub fn finish_lookups(mut self) -> Disclosure<Vec<PermittedBatch>> {
+        let record = self.record(Whereabouts::Each(self.bitmap.iter().collect()));
+        let mut begin = 0;
+        let ends: Vec<usize> = self.ended.iter().map(|(end, _)| *end).collect();
+        let batches = ends.into_iter().map(|end| self.batch_of(std::mem::replace(&mut begin, end)..end)).collect();
+        Disclosure::new(record, batches)
+    }
+
+    /// Takes some rows out, sorted by pseudonym, so that their order tells nothing.
+    fn batch_of(&mut self, rows: std::ops::Range<usize>) -> PermittedBatch {
+        let mut order: Vec<(Pseudonym, u32, usize)> = rows
+            .filter_map(|row| self.rows.get(row).map(|(pseudonym, position)| (*pseudonym, *position, row)))
             .collect();
         order.sort_unstable();
-        let record = self.record();
-        let mut cells = self.cells;
-        let width = self.served.len();
+        let (cells, width) = (&mut self.cells, self.served.len());
         let columns = self
             .served
             .iter()
@@ -191,7 +228,7 @@ impl<'a> Gathering<'a> {
                 Some((asked.name.clone(), build(form, values)))
             })
             .collect();
-        let batch = PermittedBatch {
+        PermittedBatch {
             pull: self.pull,
             page: self.page,
             purpose: self.ask.plan.purpose.clone(),
@@ -199,11 +236,10 @@ impl<'a> Gathering<'a> {
             pseudonyms: order.iter().map(|(pseudonym, _, _)| *pseudonym).collect(),
             positions: order.iter().map(|(_, position, _)| *position).collect(),
             columns,
-        };
-        Disclosure::new(record, batch)
+        }
     }
 
-    fn record(&self) -> DisclosureRecord {
+    fn record(&self, whereabouts: Whereabouts) -> DisclosureRecord {
         let mut bitmap = Vec::with_capacity(self.bitmap.serialized_size());
         // INVARIANT: writing to a Vec cannot fail.
         if self.bitmap.serialize_into(&mut bitmap).is_err() {
@@ -225,18 +261,18 @@ impl<'a> Gathering<'a> {
             policy: plan.policy,
             at: self.now,
             subjects: self.bitmap.len(),
-            refused: Refusal::ALL
-                .into_iter()
-                .filter_map(|refusal| {
-                    let count = self.refused.get(refusal as usize).copied().unwrap_or_default();
-                    (count > 0).then_some((refusal, count))
-                })
-                .collect(),
-            ordinals: self.bitmap.min().zip(self.bitmap.max()),
+            refused: by_reason(&self.refused),
+            whereabouts,
             bitmap_digest: self.keyring.bitmap_digest(&bitmap),
             bitmap,
         }
     }
+}
+
+/// The reasons that occurred.
+fn by_reason(refused: &Refused) -> Vec<(Refusal, u64)> {
+    let count = |refusal| refused.get(refusal as usize).copied().unwrap_or_default();
+    Refusal::ALL.into_iter().map(|refusal| (refusal, count(refusal))).filter(|(_, many)| *many > 0).collect()
 }
 
 /// Walks the record once, in step with the inputs the ask needs, and opens what the permit names.

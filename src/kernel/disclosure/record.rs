@@ -8,11 +8,25 @@ use crate::purpose::Purpose;
 use crate::recipient::RecipientId;
 use crate::time::Timestamp;
 
-/// One page of one pull, as it is recorded. Persons are bits in a bitmap: constant bytes each, and erasing a person
-/// leaves a bit that names nobody.
+/// Where to look for the persons of a record, when one of them asks who received their data. Ordinals as in the bitmap.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whereabouts {
+    /// One by one: they were named in look-ups, and may be anywhere among all.
+    Each(Vec<u64>),
+    /// From the lowest to the highest: a page of a pull, which walks everybody in order.
+    Between(u64, u64),
+}
+
+impl Whereabouts {
+    /// Those of nobody.
+    pub const NOBODY: Self = Self::Each(Vec::new());
+}
+
+/// One page of one pull, or some look-ups that were answered together, as it is recorded. Persons are bits in a bitmap:
+/// constant bytes each, and erasing a person leaves a bit that names nobody.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DisclosureRecord {
-    /// The pull or look-up.
+    /// The pull, or the look-ups that were answered together.
     pub pull: PullId,
     /// Its page, from 0.
     pub page: u32,
@@ -32,8 +46,8 @@ pub struct DisclosureRecord {
     pub subjects: u64,
     /// How many were refused, by reason, in code order.
     pub refused: Vec<(Refusal, u64)>,
-    /// The lowest and the highest ordinal in the bitmap, if any.
-    pub ordinals: Option<(u64, u64)>,
+    /// Where its persons are found.
+    pub whereabouts: Whereabouts,
     /// The ordinals of the persons: a 64-bit roaring bitmap in its portable serialization.
     pub bitmap: Vec<u8>,
     /// Keyed digest of the bitmap, which the ledger keeps.

@@ -430,29 +430,26 @@ impl<'c> Crowd<'c> {
         let rows = self.index_rows();
         let links = || rows.iter();
         let searched: Vec<_> = self.links.keys().flat_map(|print| self.keyring.index_of(print)).collect();
-        // Who was known when the statement began is looked for beside the conflicts, too: an insertion waits for an
-        // erasure that is in work and then succeeds, while the erasure's mark came after the statement began.
+        // Who is known is a conflict, and ends the statement. Who was known when it began is looked for, too: an
+        // insertion waits for an erasure that is in work and then succeeds, while the erasure's mark came after that.
         let acts = || self.acts.iter();
         let statement = once
             .begin(
                 at_once!(
                     "links AS (INSERT INTO subject_identifier (fingerprint, kind, subject_id, added_at, key_id) \
-                     SELECT fingerprint, kind, subject_id, $3, key_id \
-                     FROM unnest($4::bytea[], $5::text[], $6::bytea[], $19::bigint[]) \
-                         AS t (fingerprint, kind, subject_id, key_id) \
-                     ON CONFLICT (fingerprint) DO NOTHING RETURNING 1), \
+                     SELECT unnest($4::bytea[]), unnest($5::text[]), unnest($6::bytea[]), $3, \
+                         unnest($19::bigint[])), \
                  subjects AS (INSERT INTO subject (id, ordinal, change_sequence, version, created_at, ledger_ref, \
                          wrapped_key, standing, record) \
                      SELECT id, nextval('subject_ordinal'), $1 + pg_current_xact_id()::text::bigint, 1, $3, \
                          ledger_ref, wrapped_key, standing, record \
-                     FROM unnest($7::bytea[], $8::bytea[], $9::bytea[], $10::bytea[], $11::bytea[]) \
-                         AS t (id, ledger_ref, wrapped_key, standing, record)), \
+                     FROM (SELECT unnest($7::bytea[]) AS id, unnest($8::bytea[]) AS ledger_ref, \
+                             unnest($9::bytea[]) AS wrapped_key, unnest($10::bytea[]) AS standing, \
+                             unnest($11::bytea[]) AS record) AS t), \
                  acts AS (INSERT INTO consent_event (subject_id, sequence, events, received_at, receipt, sealed) \
-                     SELECT subject_id, sequence, events, received_at, receipt, sealed \
-                     FROM unnest($12::bytea[], $13::int[], $14::int[], $15::bigint[], $16::bytea[], $17::bytea[]) \
-                         AS t (subject_id, sequence, events, received_at, receipt, sealed)) \
-                 SELECT 1 / ((SELECT count(*) FROM links) = cardinality($4::bytea[]) \
-                     AND NOT EXISTS (SELECT FROM subject_identifier WHERE fingerprint = ANY($20::bytea[])) \
+                     SELECT unnest($12::bytea[]), unnest($13::int[]), unnest($14::int[]), unnest($15::bigint[]), \
+                         unnest($16::bytea[]), unnest($17::bytea[])) \
+                 SELECT 1 / (NOT EXISTS (SELECT FROM subject_identifier WHERE fingerprint = ANY($20::bytea[])) \
                      AND NOT EXISTS (SELECT FROM suppression WHERE fingerprint = ANY($18::bytea[])))::int"
                 ),
                 entries,

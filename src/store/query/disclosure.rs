@@ -9,15 +9,11 @@ use kernel::purpose::Purpose;
 use kernel::recipient::RecipientId;
 use kernel::time::Timestamp;
 use roaring::RoaringTreemap;
-use sea_orm::sea_query::ExprTrait as _;
-use sea_orm::{
-    ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _,
-};
+use sea_orm::ConnectionTrait;
 
 use crate::Store;
-use crate::entity::disclosure::{Column, Entity, Model};
-use crate::error::{StoreError, from_db};
+use crate::entity::disclosure::{Entity, Model};
+use crate::error::StoreError;
 use crate::statement::{exactly, name, names, signed, sql, unsigned};
 
 /// How many pages are looked through at a time.
@@ -26,7 +22,7 @@ const BATCH: u64 = 256;
 /// A recorded disclosure that a person is part of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DisclosureRow {
-    /// The pull or look-up.
+    /// The pull, or the look-ups that were answered together.
     pub pull: PullId,
     /// Its page.
     pub page: u32,
@@ -131,33 +127,32 @@ pub(crate) async fn disclosed_since<C: ConnectionTrait>(
     }
 }
 
-/// The next disclosures whose range covers an ordinal. One person's look-ups are found by equality, the few wide
-/// pages by their own index.
+/// The next disclosures that name an ordinal or whose range covers it: look-ups are found by person, pages of pulls by
+/// what they begin with, and the few wide ones by their own index.
 async fn disclosures_over<C: ConnectionTrait>(
     connection: &C,
     ordinal: u64,
     after: Option<DisclosurePosition>,
 ) -> Result<Vec<Model>, StoreError> {
-    let ordinal = signed(ordinal)?;
-    let wide = Condition::all()
-        .add(Column::LastOrdinal.into_expr().gt(Column::FirstOrdinal.into_expr()))
-        .add(Column::FirstOrdinal.lt(ordinal))
-        .add(Column::LastOrdinal.gte(ordinal));
-    let mut query = Entity::find().filter(Condition::any().add(Column::FirstOrdinal.eq(ordinal)).add(wide));
-    if let Some(after) = after {
-        let (at, pull) = (after.at.as_millis(), after.pull.as_bytes().to_vec());
-        let same_pull = Column::Pull.eq(pull.clone()).and(Column::Page.lt(i64::from(after.page)));
-        let same_time = Column::At.eq(at).and(Column::Pull.lt(pull).or(same_pull));
-        query = query.filter(Column::At.lt(at).or(same_time));
-    }
-    query
-        .order_by_desc(Column::At)
-        .order_by_desc(Column::Pull)
-        .order_by_desc(Column::Page)
-        .limit(BATCH)
-        .all(connection)
-        .await
-        .map_err(from_db)
+    // Before everything there is, where nothing was read yet.
+    let start =
+        DisclosurePosition { at: Timestamp::from_millis(i64::MAX), pull: PullId::from_bytes([0; 16]), page: 0 };
+    let after = after.unwrap_or(start);
+    let statement =
+        sql("SELECT d.* FROM disclosed_person p JOIN disclosure d ON d.pull = p.pull AND d.page = p.page \
+             WHERE p.ordinal = $1 AND (d.at, d.pull, d.page) < ($2, $3, $4) \
+         UNION ALL \
+         SELECT d.* FROM disclosure d WHERE d.first_ordinal = $1 AND (d.at, d.pull, d.page) < ($2, $3, $4) \
+         UNION ALL \
+         SELECT d.* FROM disclosure d WHERE d.last_ordinal > d.first_ordinal \
+             AND d.first_ordinal < $1 AND d.last_ordinal >= $1 AND (d.at, d.pull, d.page) < ($2, $3, $4) \
+         ORDER BY at DESC, pull DESC, page DESC LIMIT $5")
+        .with(signed(ordinal)?)
+        .with(after.at.as_millis())
+        .with_bytes(after.pull.as_bytes())
+        .with(i64::from(after.page))
+        .with(signed(BATCH)?);
+    statement.models::<Entity, _>(connection).await
 }
 
 /// A disclosure, and whether the person with an ordinal is really part of it: a range covers others as well.

@@ -201,6 +201,9 @@ impl Store {
         .await?;
         let persons: RoaringTreemap = rows.iter().map(|row| row.unsigned(0)).collect::<Result<_, _>>()?;
         let (Some(first), Some(last)) = (persons.min(), persons.max()) else { return Ok(None) };
+        let named = self.first_named_of_import(import, (from, until)).await?;
+        // What came later than somebody's look-up is no first any more.
+        let until = named.unwrap_or(until);
         let mut from = from.as_millis();
         let mut seen = 0_i64;
         loop {
@@ -219,7 +222,7 @@ impl Store {
                     return Ok(Some(Timestamp::from_millis(row.get(0)?)));
                 }
             }
-            let Some(row) = rows.last().filter(|_| rows.len() == 256) else { return Ok(None) };
+            let Some(row) = rows.last().filter(|_| rows.len() == 256) else { return Ok(named) };
             // On from the last instant, over those of it that were seen.
             let at: i64 = row.get(0)?;
             let times: Vec<i64> = rows.iter().map(|row| row.get(0)).collect::<Result<_, _>>()?;
@@ -228,5 +231,23 @@ impl Store {
             seen = if at == from { seen.saturating_add(again) } else { again };
             from = at;
         }
+    }
+
+    /// When somebody of an import was first disclosed in a look-up.
+    async fn first_named_of_import(
+        &self,
+        import: ImportId,
+        (from, until): (Timestamp, Timestamp),
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let row = sql("SELECT min(d.at) FROM import_subject i JOIN subject s ON s.id = i.subject_id \
+             JOIN disclosed_person p ON p.ordinal = s.ordinal \
+             JOIN disclosure d ON d.pull = p.pull AND d.page = p.page \
+             WHERE i.import_id = $1 AND d.at >= $2 AND d.at < $3")
+        .with_bytes(import.as_bytes())
+        .with(from.as_millis())
+        .with(until.as_millis())
+        .only_row(self.db())
+        .await?;
+        Ok(row.get::<Option<i64>>(0)?.map(Timestamp::from_millis))
     }
 }

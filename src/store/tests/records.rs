@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kernel::decision::Refusal;
-use kernel::disclosure::{DisclosureLog as _, DisclosureRecord};
+use kernel::disclosure::{DisclosureLog as _, DisclosureRecord, Whereabouts};
 use kernel::id::{PullId, RightsRequestId};
 use kernel::ledger::{LedgerEntry, LedgerEvent};
 use kernel::notice::NoticeDigest;
@@ -30,9 +30,21 @@ fn disclosure(db: &TestStore, millis: i64, ordinals: &[u64]) -> DisclosureRecord
         at: NOW.plus_ms(millis),
         subjects: bitmap.len(),
         refused: vec![(Refusal::ALL[0], 2)],
-        ordinals: bitmap.min().zip(bitmap.max()),
+        whereabouts: match (bitmap.min(), bitmap.max()) {
+            (Some(first), Some(last)) => Whereabouts::Between(first, last),
+            _ => Whereabouts::NOBODY,
+        },
         bitmap: bytes,
         bitmap_digest: [9; 32],
+    }
+}
+
+/// Look-ups that were answered together.
+fn lookups(db: &TestStore, millis: i64, ordinals: &[u64]) -> DisclosureRecord {
+    DisclosureRecord {
+        whereabouts: Whereabouts::Each(ordinals.to_vec()),
+        page: 0,
+        ..disclosure(db, millis, ordinals)
     }
 }
 
@@ -60,6 +72,10 @@ on_both! {
         db.store.perform(&RecordDisclosures { disclosures }).await.unwrap();
         let last = disclosure(&db, 3, &[5, 6]);
         db.store.record(last.clone()).await.unwrap();
+        let named = lookups(&db, 4, &[3, 6, 7_000_000_000]);
+        let more = lookups(&db, 5, &[6]);
+        let disclosures = vec![named.clone(), more.clone()];
+        db.store.perform(&RecordDisclosures { disclosures }).await.unwrap();
         let of = async |ordinal| {
             let page = db.store.disclosures_of(ordinal, None, 100).await.unwrap();
             assert_eq!(page.next, None);
@@ -67,7 +83,9 @@ on_both! {
         };
         assert_eq!(of(1).await, [wide.pull]);
         assert_eq!(of(5).await, [last.pull, one.pull, wide.pull]);
-        assert_eq!(of(6).await, [last.pull]);
+        assert_eq!(of(3).await, [named.pull]);
+        assert_eq!(of(6).await, [more.pull, named.pull, last.pull]);
+        assert_eq!(of(7_000_000_000).await, [named.pull]);
         assert_eq!(of(9_000_000_000).await, [wide.pull]);
         for nobody in [0, 2, 7, 8_999_999_999, 9_000_000_001] {
             assert!(of(nobody).await.is_empty(), "{nobody}");
@@ -77,7 +95,7 @@ on_both! {
         assert_eq!((row.recipient, row.purpose, row.attributes), (wide.recipient, wide.purpose, wide.attributes));
 
         let entries = db.entries().await;
-        assert_eq!(entries.len(), 4);
+        assert_eq!(entries.len(), 6);
         let entry = LedgerEntry::from_bytes(&entries[0].entry).unwrap();
         let LedgerEvent::Disclosed { pull, withheld, refused, bitmap_digest, .. } = entry.event else {
             panic!("{entry:?}")
@@ -89,7 +107,10 @@ on_both! {
     async fn many_disclosures_are_read_in_pages_newest_first(db) {
         // Half of them are not about the person, and several share their time.
         let disclosures: Vec<_> = (0..600)
-            .map(|at| disclosure(&db, at / 3, if at % 2 == 0 { &[4, 7, 10] } else { &[4, 10] }))
+            .map(|at| {
+                let persons: &[u64] = if at % 2 == 0 { &[4, 7, 10] } else { &[4, 10] };
+                if at % 5 == 0 { lookups(&db, at / 3, persons) } else { disclosure(&db, at / 3, persons) }
+            })
             .collect();
         for chunk in disclosures.chunks(100) {
             db.store.perform(&RecordDisclosures { disclosures: chunk.to_vec() }).await.unwrap();

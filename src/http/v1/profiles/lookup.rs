@@ -52,7 +52,7 @@ pub struct LookupBody {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = LookupResult)]
 pub(crate) struct LookupResultBody {
-    /// The disclosure, as the ledger knows it.
+    /// The disclosure, as the ledger knows it. Look-ups of one recipient that are answered together share it.
     pull: String,
     /// What for.
     purpose: String,
