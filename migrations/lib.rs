@@ -19,6 +19,7 @@ mod m20261123_000014_keys;
 mod m20261123_000016_incidents;
 mod m20261123_000017_recipient_messages;
 mod m20261123_000018_staff_binding;
+mod m20261123_000024_capability_layers;
 
 pub use sea_orm_migration::prelude::MigratorTrait;
 
@@ -48,6 +49,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000016_incidents::Migration),
             Box::new(m20261123_000017_recipient_messages::Migration),
             Box::new(m20261123_000018_staff_binding::Migration),
+            Box::new(m20261123_000024_capability_layers::Migration),
         ]
     }
 }
