@@ -17,6 +17,7 @@ use kernel::ledger::{AttemptRefusal, RefusedAttempt};
 use kernel::notice::NoticeDigest;
 use kernel::purpose::Purpose;
 use kernel::time::Timestamp;
+use store::StoreError;
 use store::change::{CaptureSubject, Captured, RecordRefusedAttempt};
 
 use crate::denied::Author;

@@ -1,10 +1,11 @@
 //! Another key of capabilities: what was given or mailed under the one before works until that is retired, at every gateway, and
 //! what is stored moves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use app::{KEY_OVERLAP_MS, KNOWN_AFTER_MS, KeyChangeError, KeyProgress};
-use kernel::authz::{Actor, Authorized};
+use app::{KEY_OVERLAP_MS, KNOWN_AFTER_MS, KeyChangeError, KeyProgress, NewClient};
+use kernel::authn::ClientKeys;
+use kernel::authz::{Actor, Authorized, ManageClients, Scope};
 use kernel::ledger::{LedgerEntry, LedgerEvent};
 use kernel::seal::KeyUse;
 use kernel::staff::Role;
@@ -12,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::double_opt_in::asks;
 use crate::harness::mailbox::MailServer;
-use crate::harness::{Answer, Backend, Browser, Client, Member, PASSWORD, Person, Provider, Recipient, TestGateway};
+use crate::harness::{Answer, Backend, Browser, Client, Member, PASSWORD, Person, Provider, Recipient, Signer, TestGateway};
 use crate::keys::{HOLDER, finish, job, operator, rotate};
 
 on_both!(
@@ -64,8 +65,6 @@ async fn page(recipient: &Recipient<'_>, path: &str) -> (Vec<String>, Option<Str
 
 /// Waits until gateways whose clocks differ have done with the key before the newest, and takes it away.
 async fn retire(one: &TestGateway, two: &TestGateway) {
-    let early = one.gateway().retire_key(&operator(), KeyUse::Capability, 1).await;
-    assert!(matches!(early, Err(KeyChangeError::TooEarly(_))), "{early:?}");
     one.clock().advance_ms(KEY_OVERLAP_MS);
     one.gateway().retire_key(&operator(), KeyUse::Capability, 1).await.unwrap();
     two.gateway().refresh_keys(&job()).await.unwrap();
@@ -149,6 +148,8 @@ async fn what_persons_were_given_works_after_a_rotation_until_the_key_is_retired
     let ending = one.gateway().ending_capabilities(&operator(), 1).await.unwrap();
     assert_eq!((ending.from, ending.confirmations), (None, 1));
     assert!(one.gateway().ending_capabilities(&operator(), 2).await.is_err(), "the newest");
+    let early = one.gateway().retire_key(&operator(), KeyUse::Capability, 1).await;
+    assert!(matches!(early, Err(KeyChangeError::TooEarly(_))), "{early:?}");
     retire(&one, &two).await;
     anna.gives(&["email_marketing"]).await;
     for at in [&one, &two] {
@@ -184,7 +185,7 @@ fn people(receipt: &Value) -> Vec<String> {
 /// What a refusal says, whoever it is said to.
 fn problem(answer: &Answer) -> Value {
     let mut problem: BTreeMap<String, Value> = serde_json::from_str(&answer.text()).unwrap();
-    problem.remove("instance");
+    problem.remove("request_id");
     json!(problem)
 }
 
@@ -248,8 +249,11 @@ async fn staff_stay_signed_in_and_sign_in_after_a_rotation(backend: Backend) {
     assert!(after.iter().all(|row| !before.contains(row)), "something stayed under the older key");
     assert_eq!(one.database().number("SELECT count(*) FROM staff_recovery_code WHERE key_id <> 2").await, 0);
 
+    // The page that was open all the time still counts as the gateway's own.
+    open.sends("/console/account", &[("end_others", "yes")]).await.expect(303);
+    open.opens("/console/account").await.expect(200);
     for at in [&one, &two] {
-        // The session goes on, and its form counts that was open all the time.
+        // The session goes on.
         let mut browser = moved(&olivia.browser, at);
         browser.opens("/console").await.expect(200);
         one.clock().advance_ms(30_000);
@@ -264,9 +268,6 @@ async fn staff_stay_signed_in_and_sign_in_after_a_rotation(backend: Backend) {
     again.signs_in("olivia", PASSWORD).await.expect(303);
     again.opens("/console/second-factor").await.expect(200);
     again.sends("/console/second-factor", &[("code", &olivia.codes[1])]).await.expect(403);
-    // The page that was open all the time still counts as the gateway's own.
-    open.sends("/console/account", &[("end_others", "yes")]).await.expect(303);
-    open.opens("/console/account").await.expect(200);
     // One-time links, and setting up what had begun.
     let anton = Member::joins(&two, "anton", &link).await;
     let secret = totp_rs::Secret::try_from_base32(&key).unwrap();
@@ -363,6 +364,33 @@ async fn what_came_once_before_a_rotation_is_known_after_it(backend: Backend) {
     let post = anna.post(&[("email_marketing", "give")]);
     let first = under(&one, "\"k\"", &post).await.expect(201);
     let incident = reports(&report).await.expect(201).json();
+    // A client's assertion that was used, and a notice that waits for its recipient under a name.
+    let signer = Signer::new(9);
+    let new = NewClient {
+        id: "signing".parse().unwrap(),
+        recipient: None,
+        source: None,
+        scopes: vec![Scope::RightsRead],
+        purposes: BTreeSet::new(),
+        keys: Some(ClientKeys::from_json(&signer.key_set()).unwrap()),
+        bound_tokens: false,
+    };
+    one.gateway().register_client(&operator_of_clients(), new).await.unwrap();
+    let assertion = signer.assertion(&one, "signing", "once", &json!({}));
+    let shows = async |at: &TestGateway| {
+        let form = [
+            ("grant_type", "client_credentials"),
+            ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
+            ("client_assertion", &assertion),
+        ];
+        at.send(at.request("POST", "/oauth/token").form(&form)).await.status
+    };
+    assert_eq!(shows(&one).await, 200);
+    let (berta, segmentation) = (one.person("berta"), one.segmentation().await);
+    berta.gives(&["profiling_segmentation"]).await;
+    segmentation.knows().await;
+    officer.restricts(&berta, "accuracy_contested").await.expect(201);
+    let told = segmentation.client.get("/v1/profiles/changes").await.expect(200).json()["notices"].clone();
     let events = one.database().number("SELECT count(*) FROM consent_event").await;
     rotate(&one, &[&two], KeyUse::Capability).await;
     for at in [&one, &two] {
@@ -374,10 +402,20 @@ async fn what_came_once_before_a_rotation_is_known_after_it(backend: Backend) {
     }
     assert_eq!(reports(&report).await.expect(201).json()["id"], incident["id"]);
     assert_eq!(one.database().number("SELECT count(*) FROM consent_event").await, events);
+    assert_eq!([shows(&one).await, shows(&two).await], [401, 401], "an assertion counted twice");
+    let again = segmentation.client.get("/v1/profiles/changes").await.expect(200).json()["notices"].clone();
+    assert_eq!((&again[0]["id"], again.as_array().unwrap().len()), (&told[0]["id"], 1));
+    let body = json!({ "notices": [told[0]["id"]] });
+    let acknowledged = segmentation.client.post("/v1/profiles/changes/ack", &body).await.expect(200).json();
+    assert_eq!(acknowledged["acknowledged"], 1);
     // A key that came under the new one is one at both, too; after a day nobody asks under the older one.
     let later = anna.post(&[("email_marketing", "give")]);
     under(&one, "\"l\"", &later).await.expect(201);
     assert_eq!(under(&two, "\"l\"", &later).await.expect(201).header("idempotency-replayed"), Some("true"));
+}
+
+fn operator_of_clients() -> Authorized<ManageClients> {
+    Authorized::prove(Actor::Operator).unwrap()
 }
 
 async fn a_move_that_was_cut_off_is_finished_by_another_gateway(backend: Backend) {
