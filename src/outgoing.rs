@@ -150,7 +150,8 @@ impl Outgoing {
             Host::Ipv6(address) => Some(IpAddr::V6(*address)),
             Host::Domain(_) => None,
         };
-        let is_private_allowed = is_here || may_be_private || self.0.private.contains(&canonical(&host.to_string()));
+        let is_private_allowed =
+            is_here || may_be_private || self.0.private.contains(&canonical(&host.to_string()));
         if number.is_some_and(|address| !is_private_allowed && !is_public(address)) {
             return Err(OutgoingError::Private);
         }
@@ -441,10 +442,12 @@ mod tests {
 
     #[tokio::test]
     async fn what_an_operator_types_may_be_private_and_is_guarded_otherwise() {
-        for url in ["https://log.example", "https://10.0.0.5/", "https://[fd00::1]:8443/log", "http://127.0.0.1:9"] {
+        for url in ["https://log.example", "https://10.0.0.5/", "https://[fd00::1]:8443/log", "http://127.0.0.1:9"]
+        {
             assert!(Outgoing::typed(url).is_ok(), "{url}");
         }
-        for url in ["http://log.example", "http://10.0.0.5", "ftp://127.0.0.1", "https://user@log.example", "log"] {
+        for url in ["http://log.example", "http://10.0.0.5", "ftp://127.0.0.1", "https://user@log.example", "log"]
+        {
             assert_eq!(Outgoing::typed(url).unwrap_err(), OutgoingError::Malformed, "{url}");
         }
         let (inside, asked) = server("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");

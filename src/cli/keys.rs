@@ -266,7 +266,9 @@ async fn retire_capability(
         thousands(ending.links)
     ));
     if !is_meant {
-        say("nothing was ended. A person whose link has ended cannot withdraw by it: keep the key as long as mails are");
+        say(
+            "nothing was ended. A person whose link has ended cannot withdraw by it: keep the key as long as mails are",
+        );
         say("read, years, unless somebody else has it. If you mean it: the same command with --end-links");
         return Ok(false);
     }

@@ -1,11 +1,11 @@
 //! Another key of capabilities: what was given or mailed under the one before works until that is retired, at every gateway, and
 //! what is stored moves.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use app::{KEY_OVERLAP_MS, KNOWN_AFTER_MS, KeyChangeError, KeyProgress, NewClient};
 use kernel::authn::ClientKeys;
-use kernel::authz::{Actor, Authorized, ManageClients, Scope};
+use kernel::authz::{Actor, Authorized, Scope};
 use kernel::ledger::{LedgerEntry, LedgerEvent};
 use kernel::seal::KeyUse;
 use kernel::staff::Role;
@@ -13,7 +13,9 @@ use serde_json::{Value, json};
 
 use crate::double_opt_in::asks;
 use crate::harness::mailbox::MailServer;
-use crate::harness::{Answer, Backend, Browser, Client, Member, PASSWORD, Person, Provider, Recipient, Signer, TestGateway};
+use crate::harness::{
+    Answer, Backend, Browser, Client, Member, PASSWORD, Person, Provider, Recipient, Signer, TestGateway,
+};
 use crate::keys::{HOLDER, finish, job, operator, rotate};
 
 on_both!(
@@ -229,9 +231,12 @@ async fn staff_stay_signed_in_and_sign_in_after_a_rotation(backend: Backend) {
     });
     let incident = officer.client.post("/v1/incidents", &report).await.expect(201).json();
     let rows = async || {
-        let queries = ["SELECT seal FROM staff", "SELECT authenticator FROM staff WHERE authenticator IS NOT NULL"];
+        let queries =
+            ["SELECT seal FROM staff", "SELECT authenticator FROM staff WHERE authenticator IS NOT NULL"];
         let mut all = Vec::new();
-        for query in queries.iter().chain(&["SELECT code_hash FROM staff_recovery_code", "SELECT sealed FROM incident"]) {
+        for query in
+            queries.iter().chain(&["SELECT code_hash FROM staff_recovery_code", "SELECT sealed FROM incident"])
+        {
             all.extend(one.database().bytes(query).await);
         }
         all
@@ -296,9 +301,10 @@ async fn staff_stay_signed_in_and_sign_in_after_a_rotation(backend: Backend) {
     let entries = one.database().bytes("SELECT entry FROM ledger_entry").await;
     let told: Vec<_> = entries.iter().map(|entry| LedgerEntry::from_bytes(entry).unwrap().event).collect();
     let key_use = KeyUse::Capability;
-    for event in
-        [LedgerEvent::KeyTakenOver { key_use, id: 2, count: moved_rows }, LedgerEvent::KeyRetired { key_use, id: 1 }]
-    {
+    for event in [
+        LedgerEvent::KeyTakenOver { key_use, id: 2, count: moved_rows },
+        LedgerEvent::KeyRetired { key_use, id: 1 },
+    ] {
         assert!(told.contains(&event), "{event:?}");
     }
     one.expect_sound_ledger().await;
@@ -371,11 +377,12 @@ async fn what_came_once_before_a_rotation_is_known_after_it(backend: Backend) {
         recipient: None,
         source: None,
         scopes: vec![Scope::RightsRead],
-        purposes: BTreeSet::new(),
+        purposes: Vec::new(),
         keys: Some(ClientKeys::from_json(&signer.key_set()).unwrap()),
         bound_tokens: false,
     };
-    one.gateway().register_client(&operator_of_clients(), new).await.unwrap();
+    let by = Authorized::prove(Actor::Operator).unwrap();
+    one.gateway().register_client(&by, new).await.unwrap();
     let assertion = signer.assertion(&one, "signing", "once", &json!({}));
     let shows = async |at: &TestGateway| {
         let form = [
@@ -412,10 +419,6 @@ async fn what_came_once_before_a_rotation_is_known_after_it(backend: Backend) {
     let later = anna.post(&[("email_marketing", "give")]);
     under(&one, "\"l\"", &later).await.expect(201);
     assert_eq!(under(&two, "\"l\"", &later).await.expect(201).header("idempotency-replayed"), Some("true"));
-}
-
-fn operator_of_clients() -> Authorized<ManageClients> {
-    Authorized::prove(Actor::Operator).unwrap()
 }
 
 async fn a_move_that_was_cut_off_is_finished_by_another_gateway(backend: Backend) {

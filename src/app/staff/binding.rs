@@ -96,7 +96,8 @@ impl Gateway {
     pub(super) fn is_session_genuine(&self, row: &SessionRow, token_hash: &[u8; 32]) -> bool {
         let what = (row.id, row.stage);
         let how = (row.expires_at, row.by_provider);
-        let is_genuine = of_session(token_hash, row.staff.id, what, how, |parts| self.is_bound(parts, &row.binding));
+        let is_genuine =
+            of_session(token_hash, row.staff.id, what, how, |parts| self.is_bound(parts, &row.binding));
         if !is_genuine {
             tracing::error!("the row of a session is not as it was written: it lets nobody in");
         }

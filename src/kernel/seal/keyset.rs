@@ -262,7 +262,13 @@ impl std::fmt::Debug for TimedSeed {
 
 impl NamedKey {
     fn fresh(key_use: KeyUse, id: u32, entropy: &dyn Entropy) -> Self {
-        Self { key_use, id, material: Material::Secret(Zeroizing::new(entropy.bytes_32())), from: None, until: None }
+        Self {
+            key_use,
+            id,
+            material: Material::Secret(Zeroizing::new(entropy.bytes_32())),
+            from: None,
+            until: None,
+        }
     }
 
     const fn secret(&self) -> Option<&Zeroizing<[u8; 32]>> {
@@ -336,7 +342,10 @@ impl KeySet {
                 return Err(KeyError::Repeated(entry.key_use));
             }
             let KeyEntry { key_use, id, from, until, .. } = *entry;
-            if until.is_some() && !key_use.may_end() || !is_secret && !(until.is_some() && key_use.signs_for_good()) {
+            let has_ended = until.is_some();
+            let is_allowed =
+                if is_secret { key_use.may_end() || !has_ended } else { key_use.signs_for_good() && has_ended };
+            if !is_allowed {
                 return Err(KeyError::Times);
             }
             let material = if is_secret { Material::Secret(bytes) } else { Material::Public(*bytes) };

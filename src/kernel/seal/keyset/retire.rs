@@ -124,7 +124,8 @@ mod tests {
         let text = keys.to_toml();
         let (first, rest) = text.split_once("use = \"ledger\"\nid = 1\n").unwrap();
         let (secret, rest) = rest.split_once('\n').unwrap();
-        let whole = format!("{first}use = \"ledger\"\nid = 1\n{secret}\nuntil = \"1970-01-01T00:00:00.020Z\"\n{rest}");
+        let whole =
+            format!("{first}use = \"ledger\"\nid = 1\n{secret}\nuntil = \"1970-01-01T00:00:00.020Z\"\n{rest}");
         let mut older = KeySet::from_toml(&whole).unwrap();
         assert_eq!(Keyring::at(&older, at(30)).unwrap().ledger_seeds().len(), 2);
         older.shed(at(19));
@@ -138,7 +139,8 @@ mod tests {
             let broken = format!("{}\n[[key]]\n{key}\nid = 9\npublic = \"{public}\"\n", text.as_str());
             assert!(matches!(KeySet::from_toml(&broken), Err(KeyError::Times)), "{key}");
         }
-        let both = format!("{}\n[[key]]\nuse = \"data\"\nid = 9\npublic = \"{public}\"\nsecret = \"{public}\"\n", *text);
+        let both =
+            format!("{}\n[[key]]\nuse = \"data\"\nid = 9\npublic = \"{public}\"\nsecret = \"{public}\"\n", *text);
         assert!(matches!(KeySet::from_toml(&both), Err(KeyError::Secret { .. })));
     }
 }
