@@ -20,6 +20,7 @@ mod m20261123_000016_incidents;
 mod m20261123_000017_recipient_messages;
 mod m20261123_000018_staff_binding;
 mod m20261123_000019_disclosed_persons;
+mod m20261123_000024_capability_layers;
 
 pub use sea_orm_migration::prelude::MigratorTrait;
 
@@ -50,6 +51,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000017_recipient_messages::Migration),
             Box::new(m20261123_000018_staff_binding::Migration),
             Box::new(m20261123_000019_disclosed_persons::Migration),
+            Box::new(m20261123_000024_capability_layers::Migration),
         ]
     }
 }

@@ -1,4 +1,4 @@
-//! What the gateway itself calls: hosts that the configuration names, by addresses that were looked at before they are
+//! What the gateway itself calls: hosts that the configuration names, or its operator on a command line, by addresses that were looked at before they are
 //! connected to (server-side request forgery, CWE-918).
 //!
 //! Only `https`, or this very machine; no user in the address; no redirect followed; no proxy of the environment asked. A
@@ -16,13 +16,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use thiserror::Error;
 use url::{Host, Url};
 
 use crate::config::{ConfigError, OutgoingSettings};
 
 pub use address::is_public;
+
+/// How long what an operator names on a command line may take.
+const TYPED_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Why something is not called, or gave no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -107,7 +110,7 @@ impl Outgoing {
     /// # Errors
     /// When the address is not one that may be called.
     pub fn configured(&self, key: &'static str, url: &str) -> Result<Target, ConfigError> {
-        let target = read(url).and_then(|url| self.target(url, true));
+        let target = read(url).and_then(|url| self.target(url, true, false));
         target.map_err(|error| ConfigError::Value { key, reason: error.to_string() })
     }
 
@@ -121,10 +124,21 @@ impl Outgoing {
         if !self.0.allowed.contains(&host) {
             return Err(OutgoingError::NotAllowed);
         }
-        self.target(url, false)
+        self.target(url, false, false)
     }
 
-    fn target(&self, url: Url, may_be_here: bool) -> Result<Target, OutgoingError> {
+    /// Something to call that an operator names on the command line: it may lie in a private network, for they say so
+    /// themselves. Nothing else is different.
+    ///
+    /// # Errors
+    /// When the address is not one that may be called.
+    pub fn typed(url: &str) -> Result<Target, OutgoingError> {
+        let (allowed, private, names) = (Vec::new(), Vec::new(), Box::new(SystemNames));
+        let outgoing = Self(Arc::new(Rules { allowed, private, timeout: TYPED_TIMEOUT, names }));
+        outgoing.target(read(url)?, true, true)
+    }
+
+    fn target(&self, url: Url, may_be_here: bool, may_be_private: bool) -> Result<Target, OutgoingError> {
         let host = url.host().ok_or(OutgoingError::Malformed)?;
         let is_here = may_be_here && is_this_machine(&host);
         if url.scheme() != "https" && !(is_here && url.scheme() == "http") {
@@ -136,7 +150,8 @@ impl Outgoing {
             Host::Ipv6(address) => Some(IpAddr::V6(*address)),
             Host::Domain(_) => None,
         };
-        let is_private_allowed = is_here || self.0.private.contains(&canonical(&host.to_string()));
+        let is_private_allowed =
+            is_here || may_be_private || self.0.private.contains(&canonical(&host.to_string()));
         if number.is_some_and(|address| !is_private_allowed && !is_public(address)) {
             return Err(OutgoingError::Private);
         }
@@ -235,6 +250,8 @@ pub struct Target {
 pub struct Reply {
     /// Its status code.
     pub status: u16,
+    /// For how many seconds it asks to wait, if it does in seconds (RFC 9110 §10.2.3).
+    pub retry_after: Option<u64>,
     /// Its body.
     pub bytes: Vec<u8>,
 }
@@ -285,16 +302,25 @@ impl Target {
     pub async fn get(&self, most: usize) -> Result<Reply, OutgoingError> {
         reply(self.http.get(self.url.clone()).header(ACCEPT, "application/json"), most).await
     }
+
+    /// Reads whatever lies there, if it has at most so many bytes.
+    ///
+    /// # Errors
+    /// When there is nothing that can be read.
+    pub async fn get_any(&self, most: usize) -> Result<Reply, OutgoingError> {
+        reply(self.http.get(self.url.clone()), most).await
+    }
 }
 
 async fn reply(request: reqwest::RequestBuilder, most: usize) -> Result<Reply, OutgoingError> {
     let mut response = request.send().await.map_err(|error| cause(&error))?;
     let status = response.status().as_u16();
+    let retry_after = response.headers().get(RETRY_AFTER).and_then(|told| told.to_str().ok()?.parse().ok());
     let mut bytes = Vec::new();
     loop {
         match response.chunk().await {
             Ok(Some(chunk)) if bytes.len() + chunk.len() <= most => bytes.extend_from_slice(&chunk),
-            Ok(None) => return Ok(Reply { status, bytes }),
+            Ok(None) => return Ok(Reply { status, retry_after, bytes }),
             Ok(Some(_)) | Err(_) => return Err(OutgoingError::Unreadable),
         }
     }
@@ -410,15 +436,38 @@ mod tests {
         );
         let (outside, _) = server(answer.leak());
         let target = Outgoing::of(&settings(&[], &[])).configured("key", &format!("http://{outside}/")).unwrap();
-        assert_eq!(target.get(64).await, Ok(Reply { status: 302, bytes: Vec::new() }));
+        assert_eq!(target.get(64).await, Ok(Reply { status: 302, retry_after: None, bytes: Vec::new() }));
         assert_eq!(asked.load(Ordering::Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn what_an_operator_types_may_be_private_and_is_guarded_otherwise() {
+        for url in ["https://log.example", "https://10.0.0.5/", "https://[fd00::1]:8443/log", "http://127.0.0.1:9"]
+        {
+            assert!(Outgoing::typed(url).is_ok(), "{url}");
+        }
+        for url in ["http://log.example", "http://10.0.0.5", "ftp://127.0.0.1", "https://user@log.example", "log"]
+        {
+            assert_eq!(Outgoing::typed(url).unwrap_err(), OutgoingError::Malformed, "{url}");
+        }
+        let (inside, asked) = server("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        let answer = format!(
+            "HTTP/1.1 302 Found\r\nLocation: http://{inside}/\r\nRetry-After: 7\r\nContent-Length: 0\r\n\
+             Connection: close\r\n\r\n"
+        );
+        let (outside, _) = server(answer.leak());
+        let target = Outgoing::typed(&format!("http://{outside}/")).unwrap();
+        let moved = Reply { status: 302, retry_after: Some(7), bytes: Vec::new() };
+        assert_eq!(target.get_any(64).await, Ok(moved));
+        assert_eq!(asked.load(Ordering::Relaxed), 0, "a redirect was followed");
+        assert!(target.on_same_origin(&format!("http://{inside}/")).is_err());
     }
 
     #[tokio::test]
     async fn an_answer_is_bounded() {
         let (address, _) = server("HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\nsecret");
         let target = Outgoing::of(&settings(&[], &[])).configured("key", &format!("http://{address}/")).unwrap();
-        assert_eq!(target.get(6).await, Ok(Reply { status: 200, bytes: b"secret".to_vec() }));
+        assert_eq!(target.get(6).await, Ok(Reply { status: 200, retry_after: None, bytes: b"secret".to_vec() }));
         assert_eq!(target.get(5).await, Err(OutgoingError::Unreadable));
     }
 

@@ -158,8 +158,11 @@ impl Gateway {
     pub async fn confirmation(&self, token: &str) -> Result<(), AppError> {
         let not_found = || AppError::NotFound(Code::NotFound);
         let token: ConfirmationToken = token.parse().map_err(|_| not_found())?;
-        let digest = self.inner.keyring.confirmation_digest(&token);
-        let found = self.inner.store.confirmation(&digest).await?.ok_or_else(not_found)?;
+        let mut found = None;
+        for digest in self.inner.keyring.confirmation_digests(&token) {
+            found = found.or(self.inner.store.confirmation(&digest).await?);
+        }
+        let found = found.ok_or_else(not_found)?;
         if found.confirmed_at.is_none() && self.now() >= found.expires_at {
             return Err(AppError::Gone(Code::ConfirmationExpired));
         }
@@ -178,15 +181,24 @@ impl Gateway {
     ) -> Result<Confirmation, AppError> {
         let token: ConfirmationToken = token.parse().map_err(|_| AppError::NotFound(Code::NotFound))?;
         let inner = &self.inner;
-        let change = ConfirmGrants {
-            token: inner.keyring.confirmation_digest(&token),
-            receipt: ReceiptId::generate(&*inner.entropy),
-            evidence: evidence(locale),
-            keyring: std::sync::Arc::clone(&inner.keyring),
-            entropy: std::sync::Arc::clone(&inner.entropy),
-            at: self.now(),
-        };
-        let subject = match inner.store.perform(&change).await?.0 {
+        let (receipt, at) = (ReceiptId::generate(&*inner.entropy), self.now());
+        let mut confirmed = Confirmed::Unknown;
+        // It lies under the version of the key of its time.
+        for token in inner.keyring.confirmation_digests(&token) {
+            let change = ConfirmGrants {
+                token,
+                receipt,
+                evidence: evidence(locale),
+                keyring: std::sync::Arc::clone(&inner.keyring),
+                entropy: std::sync::Arc::clone(&inner.entropy),
+                at,
+            };
+            confirmed = inner.store.perform(&change).await?.0;
+            if confirmed != Confirmed::Unknown {
+                break;
+            }
+        }
+        let subject = match confirmed {
             Confirmed::Unknown => return Err(AppError::NotFound(Code::NotFound)),
             Confirmed::Expired => return Err(AppError::Gone(Code::ConfirmationExpired)),
             Confirmed::Before(subject) => subject,

@@ -17,6 +17,7 @@ use kernel::ledger::{AttemptRefusal, RefusedAttempt};
 use kernel::notice::NoticeDigest;
 use kernel::purpose::Purpose;
 use kernel::time::Timestamp;
+use store::StoreError;
 use store::change::{CaptureSubject, Captured, RecordRefusedAttempt};
 
 use crate::denied::Author;
@@ -218,6 +219,14 @@ pub struct NoticeView {
     pub current: bool,
 }
 
+/// The digests of an idempotency key and of its request.
+type Claim = ([u8; 32], [u8; 32]);
+
+/// What the digest of an idempotency key is of.
+fn key_parts(idempotency: &Idempotency) -> [&[u8]; 2] {
+    [b"idempotency", idempotency.key.as_bytes()]
+}
+
 impl Gateway {
     /// Records what a person gave, refused, took back or objected to.
     ///
@@ -225,7 +234,7 @@ impl Gateway {
     /// [`AppError::Invalid`] with every fault of the post, [`AppError::NotFound`] for the withdrawal of an unknown
     /// purpose, [`AppError::Conflict`] for a reused idempotency key. Nothing is stored then.
     pub async fn capture(&self, _by: &Authorized<CaptureConsent>, post: ConsentPost) -> Result<Receipt, AppError> {
-        let planned = match self.plan_capture(&post) {
+        let mut planned = match self.plan_capture(&post) {
             Ok(planned) => planned,
             Err(error) => {
                 if matches!(error, AppError::NotFound(Code::UnknownPurpose)) {
@@ -248,6 +257,11 @@ impl Gateway {
             self.may_trigger(who.fingerprints.iter().map(|(_, fingerprint)| *fingerprint))?;
         }
         let grants = RecordedGrant::of(&planned.capture.events);
+        if let Some((claim, idempotency)) = planned.capture.idempotency.as_mut().zip(post.idempotency.as_ref())
+            && let Some((key, request)) = self.earlier_claim(idempotency).await?
+        {
+            (claim.key, claim.request) = (key, request);
+        }
         let captured = self.inner.captures.submit(planned.capture).await?;
         let gpc_processed = post.gpc;
         let (subject, receipt, recorded_at, events, replayed) = match captured {
@@ -288,6 +302,32 @@ impl Gateway {
             status_token,
             replayed,
         })
+    }
+
+    /// The digests of an idempotency key and of its request as they are stored, or are to be.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub(crate) async fn claim_of(&self, idempotency: &Idempotency) -> Result<Claim, StoreError> {
+        let earlier = self.earlier_claim(idempotency).await?;
+        Ok(earlier.unwrap_or_else(|| (self.request_fingerprint(&key_parts(idempotency)), idempotency.request)))
+    }
+
+    /// The same, of a key that came in the day before the key of digests was rotated: under the version of then it is found,
+    /// and the request compared.
+    async fn earlier_claim(&self, idempotency: &Idempotency) -> Result<Option<Claim>, StoreError> {
+        let (store, keyring) = (&self.inner.store, &self.inner.keyring);
+        let keys = keyring.recent_request_fingerprints(&key_parts(idempotency));
+        if keys.len() < 2 {
+            return Ok(None);
+        }
+        for key in keys {
+            if let Some(stored) = store.idempotency(&idempotency.scope, &key, self.now()).await? {
+                let is_same = keyring.is_same_request(&stored.request, &idempotency.request);
+                return Ok(Some((key, if is_same { stored.request } else { idempotency.request })));
+            }
+        }
+        Ok(None)
     }
 
     /// A notice by its digest: any version that was ever in force (GDPR Art. 7(1)).

@@ -125,10 +125,11 @@ impl Gateway {
         let store = &self.inner.store;
         let done = match &idempotency {
             Some(idempotency) => {
+                let (key, request) = self.claim_of(idempotency).await?;
                 let claim = IdempotencyClaim {
                     scope: idempotency.scope.clone(),
-                    key: self.incident_key(idempotency),
-                    request: idempotency.request,
+                    key,
+                    request,
                     outcome: id.as_bytes().to_vec(),
                     expires_at: now.plus_ms(IDEMPOTENCY_MS),
                 };
@@ -369,18 +370,14 @@ impl Gateway {
         Ok(IncidentView { id: row.id, opened_at: row.opened_at, document })
     }
 
-    fn incident_key(&self, idempotency: &Idempotency) -> [u8; 32] {
-        self.request_fingerprint(&[b"idempotency", idempotency.key.as_bytes()])
-    }
-
     /// The incident that an idempotency key already stands for.
     async fn repeated_incident(&self, idempotency: Option<&Idempotency>) -> Result<Option<IncidentId>, AppError> {
         let Some(idempotency) = idempotency else { return Ok(None) };
-        let key = self.incident_key(idempotency);
+        let (key, request) = self.claim_of(idempotency).await?;
         let Some(stored) = self.inner.store.idempotency(&idempotency.scope, &key, self.now()).await? else {
             return Ok(None);
         };
-        if stored.request != idempotency.request {
+        if stored.request != request {
             return Err(AppError::Conflict(Code::IdempotencyKeyReused));
         }
         IncidentId::from_slice(&stored.outcome).map(Some).ok_or_else(|| AppError::internal("stored outcome"))

@@ -4,11 +4,13 @@
 //!
 //! A new key counts from a time on ([`KNOWN_AFTER_MS`] later at the earliest): whoever looks knows it by then.
 
+mod capability;
 mod open;
 mod rotate;
 mod watch;
 mod work;
 
+pub use capability::EndingCapabilities;
 pub use rotate::{KeyChangeError, KeyOverview, Rotation};
 pub use work::KeyProgress;
 
@@ -19,8 +21,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use kernel::authn::TokenRing;
 use kernel::ledger::note::{NoteSigner, NoteVerifier};
-use kernel::receipt::ReceiptSigner;
-use kernel::seal::{INDEX_OVERLAP_MS, KeyFacts, KeySet, Keyring, RootProvider, TimedSeed};
+use kernel::receipt::{ReceiptSigner, ReceiptVerifier};
+use kernel::seal::{INDEX_OVERLAP_MS, KeyFacts, KeySet, Keyring, REMEMBERED_MS, RootProvider, TimedSeed};
 use kernel::time::Timestamp;
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -31,6 +33,8 @@ pub(crate) use open::take_keys;
 /// How long a new key is known before it is used: every gateway looks twice a second, and a root key far away takes its
 /// time.
 pub const KNOWN_AFTER_MS: i64 = 10_000;
+/// How long after a key's beginning the one before it is needed, because gateways' clocks differ.
+pub const KEY_OVERLAP_MS: i64 = INDEX_OVERLAP_MS;
 
 /// Why a root key cannot be used. The words say what and where, never a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -144,7 +148,9 @@ impl HeldSet {
         let facts = keys.facts();
         // The layer of fingerprints before a new one is written for a while beside it.
         let overlap = |key: &KeyFacts| key.from.map(|from| from.plus_ms(INDEX_OVERLAP_MS));
-        let times = facts.iter().flat_map(|key| [key.from, key.until, overlap(key)]).flatten();
+        // What is remembered for a day is looked for in the layer before for that long.
+        let remembered = |key: &KeyFacts| key.from.map(|from| from.plus_ms(REMEMBERED_MS));
+        let times = facts.iter().flat_map(|key| [key.from, key.until, overlap(key), remembered(key)]).flatten();
         let next = times.filter(|at| *at > now).min();
         Self { version, keys, next }
     }
@@ -200,10 +206,15 @@ impl Signers {
 
         let note = |seed: &TimedSeed| NoteSigner::new(origin, *seed.seed).map_err(|error| signing(&error));
         let seeds = in_order(keyring.ledger_seeds(), now);
-        let ledger_keys = seeds
+        let mut ledger_keys = seeds
             .iter()
             .map(|seed| note(seed).map(|signer| signer.verifier().clone()))
             .collect::<Result<Vec<_>, _>>()?;
+        let mut retired = keyring.ledger_retired();
+        retired.sort_by_key(|key| std::cmp::Reverse(key.id));
+        for key in retired {
+            ledger_keys.push(NoteVerifier::from_public(origin, &key.public).map_err(|error| signing(&error))?);
+        }
         let mut signing_now =
             seeds.iter().filter(|seed| signs(seed, now)).map(note).collect::<Result<Vec<_>, _>>()?.into_iter();
         let ledger = signing_now.next().ok_or_else(none)?.beside(signing_now.collect());
@@ -216,7 +227,14 @@ impl Signers {
         if signers.is_empty() {
             return Err(none());
         }
-        let receipt = signers.remove(0).beside(&signers);
+        let first = signers.remove(0);
+        let mut others: Vec<ReceiptVerifier> = signers.iter().map(|signer| signer.verifier().clone()).collect();
+        let mut retired = keyring.receipt_retired();
+        retired.sort_by_key(|key| std::cmp::Reverse(key.id));
+        for key in retired {
+            others.push(ReceiptVerifier::from_public(&key.public).map_err(|error| signing(&error))?);
+        }
+        let receipt = first.beside(&others);
         Ok(Self { tokens, ledger, ledger_keys, receipt })
     }
 }

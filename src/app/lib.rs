@@ -54,8 +54,8 @@ pub use gateway::{Gateway, GatewaySettings, OpenGatewayError, migrate, pending_m
 pub use import::{Art14View, ImportLine, ImportParameters, ImportView, Importing};
 pub use incident::{Affected, AffectedAsk, IncidentNotes, IncidentView, NewIncident};
 pub use keys::{
-    KNOWN_AFTER_MS, KeyChangeError, KeyOverview, KeyProgress, KeySource, RootKey, RootKeyError, Rooted, Rotation,
-    Wrapped,
+    EndingCapabilities, KEY_OVERLAP_MS, KNOWN_AFTER_MS, KeyChangeError, KeyOverview, KeyProgress, KeySource,
+    RootKey, RootKeyError, Rooted, Rotation, Wrapped,
 };
 pub use ledger::{LedgerPage, LedgerReport, Witness, WitnessAnswer, Witnessed, verify_database};
 pub use limit::{Left, Quota, Throttle, TooOften, network_of};

@@ -154,7 +154,8 @@ impl Gateway {
                     rule.id.as_str().as_bytes(),
                     purpose.as_str().as_bytes(),
                 ];
-                let digest = self.request_fingerprint(&parts);
+                // As it was when the notice came to be: a recipient acknowledges by the name that it was told.
+                let digest = self.inner.keyring.request_fingerprint_at(&parts, created_at);
                 let id = hex(digest.first_chunk::<16>().unwrap_or(&[0; 16]));
                 let at = [created_at, self.now()];
                 let pseudonyms = self.names_of(rule, &purpose, subject, at);

@@ -200,7 +200,7 @@ impl Gateway {
         let history = history.under(receipt);
         let received = history.entries.iter().map(|(_, event, _)| event.received_at).max();
         let received = received.ok_or(AppError::NotFound(Code::ReceiptNotFound))?;
-        let person = uuid(&self.inner.keyring.receipt_pseudonym(subject, receipt));
+        let person = uuid(&self.inner.keyring.receipt_pseudonym(subject, receipt, received));
         let names = vec![format!("urn:uuid:{}", uuid(receipt.as_bytes())), receipt.to_string()];
         let policy = self.policy_of_then(received).await?;
         let telling =

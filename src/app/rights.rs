@@ -201,20 +201,16 @@ impl Gateway {
     /// The request that an idempotency key already stands for.
     async fn repeated(&self, idempotency: Option<&Idempotency>) -> Result<Option<RightsRequestId>, AppError> {
         let Some(idempotency) = idempotency else { return Ok(None) };
-        let key = self.idempotency_key(idempotency);
+        let (key, request) = self.claim_of(idempotency).await?;
         let Some(stored) = self.inner.store.idempotency(&idempotency.scope, &key, self.now()).await? else {
             return Ok(None);
         };
-        if stored.request != idempotency.request {
+        if stored.request != request {
             return Err(AppError::Conflict(Code::IdempotencyKeyReused));
         }
         let id =
             RightsRequestId::from_slice(&stored.outcome).ok_or_else(|| AppError::internal("stored outcome"))?;
         Ok(Some(id))
-    }
-
-    fn idempotency_key(&self, idempotency: &Idempotency) -> [u8; 32] {
-        self.request_fingerprint(&[b"idempotency", idempotency.key.as_bytes()])
     }
 
     pub(crate) async fn find(&self, subject: RightsSubject) -> Result<Option<SubjectId>, AppError> {
@@ -329,7 +325,7 @@ impl Gateway {
         change: C,
     ) -> Result<(), StoreError> {
         let store = &self.inner.store;
-        match opening.claim(self) {
+        match opening.claim(self).await? {
             Some(claim) => {
                 store.perform(&(claim, (open, change))).await?;
             }
@@ -405,16 +401,17 @@ impl Opening {
         }
     }
 
-    fn claim(&self, gateway: &Gateway) -> Option<ClaimIdempotencyKey> {
-        let idempotency = self.idempotency.as_ref()?;
+    async fn claim(&self, gateway: &Gateway) -> Result<Option<ClaimIdempotencyKey>, StoreError> {
+        let Some(idempotency) = &self.idempotency else { return Ok(None) };
+        let (key, request) = gateway.claim_of(idempotency).await?;
         let claim = IdempotencyClaim {
             scope: idempotency.scope.clone(),
-            key: gateway.idempotency_key(idempotency),
-            request: idempotency.request,
+            key,
+            request,
             outcome: self.id.as_bytes().to_vec(),
             expires_at: self.now.plus_ms(IDEMPOTENCY_MS),
         };
-        Some(ClaimIdempotencyKey { claim, at: self.now })
+        Ok(Some(ClaimIdempotencyKey { claim, at: self.now }))
     }
 
     fn view(&self, outcome: &'static str, document: Option<serde_json::Value>) -> RightsRequestView {

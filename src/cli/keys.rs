@@ -78,6 +78,8 @@ enum Which {
     Suppression,
     /// The key of pseudonyms: every recipient sees new names for everybody
     Pseudonym,
+    /// The key of links in mails, of tokens, of cursors, and of what lets staff in
+    Capability,
     /// The key that signs the ledger's checkpoints
     Ledger,
     /// The key that signs access tokens
@@ -94,6 +96,7 @@ impl Which {
             Self::Fingerprint => KeyUse::Fingerprint,
             Self::Suppression => KeyUse::Suppression,
             Self::Pseudonym => KeyUse::Pseudonym,
+            Self::Capability => KeyUse::Capability,
             Self::Ledger => KeyUse::Ledger,
             Self::Token => KeyUse::Token,
             Self::Receipt => KeyUse::Receipt,
@@ -107,12 +110,13 @@ impl Which {
 Examples:
   consentry keys rotate data --data ./data                          Every person's data key is wrapped anew
   consentry keys rotate token --config c.toml --after-seconds 86400 Whoever caches our JWKS sees the next key for a day
+  consentry keys rotate capability --data ./data                    New links and tokens are under the new key; old ones work on
   consentry keys rotate root --config c.toml                        A newer root key of the same keeper
   consentry keys rotate root --config file.toml --to hsm.toml       From a key file to an HSM
 
 Every gateway of the store learns of the new key within a second and uses it when its time comes, ten seconds later at the
-earliest. `data` and `fingerprint` wait until everything is taken over and show how far it is; it can be interrupted at any time, and
-goes on with whichever gateway runs, or with `--resume`.")]
+earliest. `data`, `fingerprint` and `capability` wait until everything is taken over and show how far it is; it can be interrupted at
+any time, and goes on with whichever gateway runs, or with `--resume`.")]
 pub(crate) struct RotateArgs {
     #[command(flatten)]
     store: StoreArgs,
@@ -137,7 +141,8 @@ pub(crate) struct RotateArgs {
 #[command(after_help = "\
 Examples:
   consentry keys retire data 1 --data ./data       Refused while it wraps anything
-  consentry keys retire ledger 1 --data ./data     It signs no more; what it signed is still checked with it
+  consentry keys retire ledger 1 --data ./data     It signs no more; what it signed is still checked with its public half
+  consentry keys retire capability 1 --data ./data Says what would end to work, and ends nothing without --end-links
   consentry keys retire root --data ./data         Takes all root keys but the present one out of the key file
 
 A backup of the database from before needs the keys of its time: keep the root key that it was sealed under.")]
@@ -148,6 +153,9 @@ pub(crate) struct RetireArgs {
     which: Which,
     /// Its number; not for `root`
     id: Option<u32>,
+    /// `capability`: yes, every link and token that was made under it ends to work
+    #[arg(long)]
+    end_links: bool,
 }
 
 pub(super) async fn run(command: KeysCommand) -> anyhow::Result<Outcome> {
@@ -173,7 +181,15 @@ pub(super) async fn run(command: KeysCommand) -> anyhow::Result<Outcome> {
             let settings = args.store.settings(Missing::Refuse, None)?;
             let gateway = server::open_as_it_is(&settings).await?;
             match (args.which.key_use(), args.id) {
+                _ if args.end_links && args.which != Which::Capability => {
+                    anyhow::bail!("--end-links is for `capability` alone")
+                }
                 (None, None) => retire_root(&settings, &gateway, &by).await?,
+                (Some(KeyUse::Capability), Some(id)) => {
+                    if !retire_capability(&gateway, &by, id, args.end_links).await? {
+                        return Ok(Outcome::Failed);
+                    }
+                }
                 (Some(key_use), Some(id)) => {
                     gateway.retire_key(&by, key_use, id).await?;
                     say(format_args!("key {id} for `{}` is out of use", key_use.as_str()));
@@ -227,6 +243,40 @@ async fn retire_root(settings: &Settings, gateway: &Gateway, by: &Authorized<Man
     Ok(())
 }
 
+/// Links in mails are good for years, and nobody keeps a list of them: whoever ends them says that they mean it.
+async fn retire_capability(
+    gateway: &Gateway,
+    by: &Authorized<ManageKeys>,
+    id: u32,
+    is_meant: bool,
+) -> anyhow::Result<bool> {
+    let ending = gateway.ending_capabilities(by, id).await?;
+    let made = match ending.from {
+        Some(from) => format!("made from {from} to {}", ending.until),
+        None => format!("made before {}", ending.until),
+    };
+    say(format_args!("without key {id} for `capability` these work no more, all of them {made}:"));
+    say("  links in mails: to unsubscribe, to the preferences, to confirm");
+    say("  tokens that forms, receipts and signals gave: to withdraw, to read a receipt, to ask for a status");
+    say("  cursors of lists and of bulk pulls, and what machines of staff are known by");
+    say(format_args!(
+        "waiting here: {} requests to confirm, {} sessions of staff, {} one-time links for staff",
+        thousands(ending.confirmations),
+        thousands(ending.sessions),
+        thousands(ending.links)
+    ));
+    if !is_meant {
+        say(
+            "nothing was ended. A person whose link has ended cannot withdraw by it: keep the key as long as mails are",
+        );
+        say("read, years, unless somebody else has it. If you mean it: the same command with --end-links");
+        return Ok(false);
+    }
+    gateway.retire_key(by, KeyUse::Capability, id).await?;
+    say(format_args!("key {id} for `capability` is out of use"));
+    Ok(true)
+}
+
 async fn rotate(args: &RotateArgs, by: &Authorized<ManageKeys>) -> anyhow::Result<Outcome> {
     let settings = args.store.settings(Missing::Refuse, None)?;
     let to = match (&args.to, args.which) {
@@ -248,7 +298,7 @@ async fn rotate(args: &RotateArgs, by: &Authorized<ManageKeys>) -> anyhow::Resul
         let rotation = gateway.rotate_key(by, key_use, after_ms).await?;
         say(format_args!("key {} for `{}` is used from {} on", rotation.id, key_use.as_str(), rotation.from));
     }
-    if matches!(key_use, KeyUse::Data | KeyUse::Fingerprint) && !args.detach {
+    if matches!(key_use, KeyUse::Data | KeyUse::Fingerprint | KeyUse::Capability) && !args.detach {
         finish(&gateway).await?;
     }
     Ok(Outcome::Done)

@@ -39,7 +39,7 @@ written anew. Exit code 1, and the entry, if anything does not fit.")]
 pub(crate) struct VerifyArgs {
     #[command(flatten)]
     store: StoreArgs,
-    /// Verify over HTTP: the address of the gateway
+    /// Verify over HTTP: the address of the gateway, https:// unless it is on this machine
     #[arg(long, value_name = "URL", conflicts_with_all = ["data", "config", "database"])]
     url: Option<String>,
     /// Verify a database without the gateway's keys; needs --vkey

@@ -1,8 +1,9 @@
 //! What a bearer may do without a login: withdraw with the token of a receipt, follow the links of a mail, go on with a
 //! cursor.
 //!
-//! All are made from keys alone, so there is no table of them to leak, and both are opaque: they hold no personal
-//! data in the clear.
+//! All are made from keys alone, so there is no table of them to leak, and all are opaque: they hold no personal
+//! data in the clear. They are made under the newest version of the key and open under each that is not retired: what
+//! stands in a mail stays good when the key is rotated.
 
 mod link;
 mod receipt;
@@ -15,6 +16,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use subtle::ConstantTimeEq as _;
 use thiserror::Error;
+use zeroize::Zeroizing;
 
 use crate::pseudonym::Pseudonymiser;
 use crate::seal::{Keyring, derive, keyed_digest};
@@ -34,8 +36,9 @@ impl Keyring {
     /// It only ever takes back: whoever finds it can neither read nor give anything.
     #[must_use]
     pub fn withdrawal_token(&self, subject: SubjectId) -> String {
-        let masked = self.withdrawal_mask().of(subject).to_string();
-        let mac = keyed_digest(&self.capability_key(), &[b"withdrawal v1", masked.as_bytes()]);
+        let key = self.capability_key();
+        let masked = withdrawal_mask(&key).of(subject).to_string();
+        let mac = keyed_digest(&key, &[b"withdrawal v1", masked.as_bytes()]);
         let hidden = masked.split_once('-').map_or("", |(_, digits)| digits);
         let mac = mac.get(..16).unwrap_or_default();
         format!("{WITHDRAWAL}{hidden}{}", crate::id::hex(mac))
@@ -49,15 +52,14 @@ impl Keyring {
         let body = token.strip_prefix(WITHDRAWAL).filter(|body| body.is_ascii()).ok_or(CapabilityError)?;
         let (hidden, mac) = body.split_at_checked(32).ok_or(CapabilityError)?;
         let masked = format!("p1-{hidden}");
-        let expected = keyed_digest(&self.capability_key(), &[b"withdrawal v1", masked.as_bytes()]);
         let presented: [u8; 16] = crate::id::unhex(mac).map_err(|_| CapabilityError)?;
-        let genuine = expected.get(..16).is_some_and(|expected| bool::from(expected.ct_eq(&presented)));
-        let subject = masked.parse().ok().and_then(|masked| self.withdrawal_mask().resolve(masked));
-        subject.filter(|_| genuine).ok_or(CapabilityError)
-    }
-
-    fn withdrawal_mask(&self) -> Pseudonymiser {
-        Pseudonymiser::with_key(1, &derive(&self.capability_key(), &[b"withdrawal mask v1"]))
+        let name = masked.parse().map_err(|_| CapabilityError)?;
+        let opened = self.capability_keys().iter().find_map(|key| {
+            let expected = keyed_digest(key, &[b"withdrawal v1", masked.as_bytes()]);
+            let genuine = expected.get(..16).is_some_and(|expected| bool::from(expected.ct_eq(&presented)));
+            withdrawal_mask(key).resolve(name).filter(|_| genuine)
+        });
+        opened.ok_or(CapabilityError)
     }
 
     /// Seals the state of a paged read into an opaque cursor, bound to the caller.
@@ -66,8 +68,7 @@ impl Keyring {
     /// When the cipher fails.
     pub fn seal_cursor(&self, caller: &str, state: &[u8]) -> Result<String, CapabilityError> {
         let nonce = aes_gcm::Nonce::generate();
-        let sealed = self
-            .cursor_cipher()
+        let sealed = cursor_cipher(&self.capability_key())
             .encrypt(&nonce, Payload { msg: state, aad: caller.as_bytes() })
             .map_err(|_| CapabilityError)?;
         Ok(format!("{CURSOR}{}", URL_SAFE_NO_PAD.encode([nonce.as_slice(), &sealed].concat())))
@@ -81,16 +82,21 @@ impl Keyring {
         let body = cursor.strip_prefix(CURSOR).ok_or(CapabilityError)?;
         let bytes = URL_SAFE_NO_PAD.decode(body).map_err(|_| CapabilityError)?;
         let (nonce, sealed) = bytes.split_first_chunk::<12>().ok_or(CapabilityError)?;
-        self.cursor_cipher()
-            .decrypt(nonce.into(), Payload { msg: sealed, aad: caller.as_bytes() })
-            .map_err(|_| CapabilityError)
+        let open = |key: &Zeroizing<[u8; 32]>| {
+            cursor_cipher(key).decrypt(nonce.into(), Payload { msg: sealed, aad: caller.as_bytes() }).ok()
+        };
+        self.capability_keys().iter().find_map(open).ok_or(CapabilityError)
     }
+}
 
-    fn cursor_cipher(&self) -> Aes256Gcm {
-        let key = derive(&self.capability_key(), &[b"cursor v1"]);
-        let key: &[u8; 32] = &key;
-        Aes256Gcm::new(key.into())
-    }
+fn withdrawal_mask(key: &[u8; 32]) -> Pseudonymiser {
+    Pseudonymiser::with_key(1, &derive(key, &[b"withdrawal mask v1"]))
+}
+
+fn cursor_cipher(key: &[u8; 32]) -> Aes256Gcm {
+    let key = derive(key, &[b"cursor v1"]);
+    let key: &[u8; 32] = &key;
+    Aes256Gcm::new(key.into())
 }
 
 #[cfg(test)]

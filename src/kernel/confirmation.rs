@@ -45,10 +45,17 @@ impl FromStr for ConfirmationToken {
 }
 
 impl Keyring {
-    /// The keyed digest under which a token is found.
+    /// The keyed digest under which a token is kept.
     #[must_use]
     pub fn confirmation_digest(&self, token: &ConfirmationToken) -> [u8; 32] {
         keyed_digest(&self.capability_key(), &[b"confirmation v1", &token.0])
+    }
+
+    /// The keyed digests under one of which a token is found: of each version of the key that is not retired, the newest
+    /// first.
+    #[must_use]
+    pub fn confirmation_digests(&self, token: &ConfirmationToken) -> Vec<[u8; 32]> {
+        self.capability_keys().iter().map(|key| keyed_digest(key, &[b"confirmation v1", &token.0])).collect()
     }
 }
 

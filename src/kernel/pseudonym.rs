@@ -81,7 +81,8 @@ impl Keyring {
     /// The pseudonyms of a recipient for a purpose in an epoch.
     #[must_use]
     pub fn pseudonymiser(&self, recipient: &RecipientId, purpose: &Purpose, epoch: u16) -> Pseudonymiser {
-        // INVARIANT: a key ring has a key of pseudonyms. Were there none, names would be of no use, and still nobody's.
+        // INVARIANT: a key ring has a key of pseudonyms, or it is none. Were there none, names would be of no use, and still
+        // nobody's; no pseudonym hangs on the key of capabilities.
         self.pseudonymisers(recipient, purpose, epoch).next().unwrap_or_else(|| {
             Pseudonymiser::with_key(epoch, &derive(&self.capability_key(), &[b"pseudonym without a key v1"]))
         })
@@ -108,16 +109,22 @@ impl Keyring {
     }
 
     /// The order in which a pull visits its ranges: a keyed permutation of `0..count`, another one for every pull, so
-    /// that two recipients' files do not align by position.
+    /// that two recipients' files do not align by position. It is made under one version of the key of capabilities, and
+    /// the pull's cursors name it: it does not change while a pull is under way. `None`: the version is retired.
     #[must_use]
-    pub fn visiting_order(&self, pull: PullId, recipient: &RecipientId, count: u32) -> VisitingOrder {
-        // Under the key of cursors: it does not change while a pull is under way.
+    pub fn visiting_order(
+        &self,
+        pull: PullId,
+        recipient: &RecipientId,
+        count: u32,
+        version: u32,
+    ) -> Option<VisitingOrder> {
         let parts: [&[u8]; 3] = [b"visiting order v1", recipient.as_str().as_bytes(), pull.as_bytes()];
-        let key = derive(&self.capability_key(), &parts);
+        let key = derive(&*self.capability_key_of(version)?, &parts);
         let key: &[u8; 32] = &key;
         // Half of the even number of bits that hold `count`.
         let half = (u32::BITS - count.saturating_sub(1).leading_zeros()).div_ceil(2).max(1);
-        VisitingOrder { cipher: Aes256::new(key.into()), half, count }
+        Some(VisitingOrder { cipher: Aes256::new(key.into()), half, count })
     }
 }
 
@@ -259,7 +266,8 @@ mod tests {
     #[test]
     fn a_pull_visits_every_range_once_in_an_order_of_its_own() {
         let order = |pull: u8, who: &str, count: u32| {
-            let order = keyring(1).visiting_order(PullId::from_bytes([pull; 16]), &who.parse().unwrap(), count);
+            let order = keyring(1).visiting_order(PullId::from_bytes([pull; 16]), &who.parse().unwrap(), count, 1);
+            let order = order.unwrap();
             assert_eq!(order.at(count), None);
             (0..count).map(|place| order.at(place).unwrap()).collect::<Vec<_>>()
         };

@@ -55,21 +55,14 @@ impl ReceiptSigner {
     /// When no key can be made of it.
     pub fn from_seed(seed: [u8; 32]) -> Result<Self, ReceiptError> {
         let key = SigningKey::from_bytes(&Zeroizing::new(seed));
-        let public = key.verifying_key().to_bytes();
-        let decoding = DecodingKey::from_ed_der(&public);
-        let mut jwk = Jwk::from_decoding_key(&decoding, Some(Algorithm::EdDSA)).map_err(|_| ReceiptError::Key)?;
-        let kid = jwk.thumbprint(ThumbprintHash::SHA256).map_err(|_| ReceiptError::Key)?;
-        jwk.common.key_id = Some(kid);
-        jwk.common.public_key_use = Some(PublicKeyUse::Signature);
-        let jwk = serde_json::to_value(jwk).map_err(|_| ReceiptError::Key)?;
-        let verifier = ReceiptVerifier::from_jwks(&json!({ "keys": [jwk] }))?;
+        let verifier = ReceiptVerifier::from_public(&key.verifying_key().to_bytes())?;
         Ok(Self { key, verifier })
     }
 
-    /// Lets the public keys of other signers be known beside this one: what they signed still holds.
+    /// Lets other public keys be known beside this one: what they signed still holds.
     #[must_use]
-    pub fn beside(mut self, others: &[Self]) -> Self {
-        self.verifier.keys.extend(others.iter().flat_map(|other| other.verifier.keys.iter().cloned()));
+    pub fn beside(mut self, others: &[ReceiptVerifier]) -> Self {
+        self.verifier.keys.extend(others.iter().flat_map(|other| other.keys.iter().cloned()));
         self
     }
 
@@ -121,6 +114,20 @@ struct ReceiptKey {
 }
 
 impl ReceiptVerifier {
+    /// One public key (Ed25519).
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn from_public(public: &[u8; 32]) -> Result<Self, ReceiptError> {
+        let decoding = DecodingKey::from_ed_der(public);
+        let mut jwk = Jwk::from_decoding_key(&decoding, Some(Algorithm::EdDSA)).map_err(|_| ReceiptError::Key)?;
+        let kid = jwk.thumbprint(ThumbprintHash::SHA256).map_err(|_| ReceiptError::Key)?;
+        jwk.common.key_id = Some(kid);
+        jwk.common.public_key_use = Some(PublicKeyUse::Signature);
+        let jwk = serde_json::to_value(jwk).map_err(|_| ReceiptError::Key)?;
+        Self::from_jwks(&json!({ "keys": [jwk] }))
+    }
+
     /// The Ed25519 keys of a JSON Web Key Set (RFC 7517, RFC 8037).
     ///
     /// # Errors

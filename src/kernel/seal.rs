@@ -8,6 +8,7 @@
 //! Associated data is length-prefixed subject ‖ kind ‖ name ‖ format, so a ciphertext that is moved to another
 //! person or another attribute does not open.
 
+mod capability_key;
 mod check;
 mod import;
 mod incident;
@@ -17,9 +18,10 @@ mod record;
 mod root;
 mod staff;
 
+pub use capability_key::REMEMBERED_MS;
 pub use import::ImportKey;
 pub use key::{OpenError, SealError, SubjectKey, WrappedKey};
-pub use keyset::{KeyError, KeyFacts, KeySet, KeyUse, RootProvider, SealedKeySet, TimedSeed};
+pub use keyset::{KeyError, KeyFacts, KeySet, KeyUse, RetiredKey, RootProvider, SealedKeySet, TimedSeed};
 pub use record::{RecordEntry, SealedAttribute, SealedRecord, SealedSubject, merge_record, thin_record};
 pub use root::RootSet;
 pub use staff::StaffSecret;
@@ -34,6 +36,7 @@ use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
+use self::capability_key::CapabilityKeys;
 use crate::entropy::Entropy;
 use crate::subject::SubjectId;
 use crate::time::Timestamp;
@@ -87,12 +90,12 @@ struct Ring {
     suppression: Vec<Zeroizing<[u8; 32]>>,
     /// The newest first: that one names, all resolve.
     pseudonym: Vec<Zeroizing<[u8; 32]>>,
-    capability: Zeroizing<[u8; 32]>,
-    request: Zeroizing<[u8; 32]>,
-    staff: Zeroizing<[u8; 32]>,
+    capability: CapabilityKeys,
     ledger: Vec<TimedSeed>,
+    ledger_retired: Vec<RetiredKey>,
     tokens: Vec<TimedSeed>,
     receipt: Vec<TimedSeed>,
+    receipt_retired: Vec<RetiredKey>,
 }
 
 impl std::fmt::Debug for Keyring {
@@ -119,7 +122,6 @@ impl Ring {
             if seeds.is_empty() { Err(KeyError::Missing(of)) } else { Ok(seeds) }
         };
         let (wraps_by, _) = in_use(KeyUse::Data)?.into_iter().next().ok_or(KeyError::Missing(KeyUse::Data))?;
-        let capability = newest(KeyUse::Capability)?;
         let ledger = seeds(KeyUse::Ledger)?;
         // Key files are older than this use of them: they go on without being touched.
         let derived = || {
@@ -132,9 +134,9 @@ impl Ring {
             fingerprints: index_keys(keys, now)?,
             suppression: secrets(KeyUse::Suppression)?,
             pseudonym: secrets(KeyUse::Pseudonym)?,
-            request: derive(&capability, &[b"request fingerprint v1"]),
-            staff: derive(&capability, &[b"staff secrets v1"]),
-            capability,
+            capability: CapabilityKeys::new(keys, now)?,
+            ledger_retired: keys.retired(KeyUse::Ledger),
+            receipt_retired: keys.retired(KeyUse::Receipt),
             receipt: seeds(KeyUse::Receipt).or_else(|_: KeyError| derived())?,
             ledger,
             tokens: seeds(KeyUse::Token)?,
@@ -218,6 +220,18 @@ impl Keyring {
         self.ring.load().ledger.clone()
     }
 
+    /// What is left of the ledger's signing keys that are retired.
+    #[must_use]
+    pub fn ledger_retired(&self) -> Vec<RetiredKey> {
+        self.ring.load().ledger_retired.clone()
+    }
+
+    /// What is left of the receipts' signing keys that are retired.
+    #[must_use]
+    pub fn receipt_retired(&self) -> Vec<RetiredKey> {
+        self.ring.load().receipt_retired.clone()
+    }
+
     /// The seeds of the access tokens' signing keys.
     #[must_use]
     pub fn token_seeds(&self) -> Vec<TimedSeed> {
@@ -245,20 +259,10 @@ impl Keyring {
         self.ring.load().pseudonym.clone()
     }
 
-    pub(crate) fn capability_key(&self) -> Zeroizing<[u8; 32]> {
-        self.ring.load().capability.clone()
-    }
-
-    /// A keyed digest of a request, to recognise its repetition without keeping what it said.
-    #[must_use]
-    pub fn request_fingerprint(&self, parts: &[&[u8]]) -> [u8; 32] {
-        keyed_digest(&self.ring.load().request, parts)
-    }
-
     /// A keyed digest of a disclosure's bitmap: the ledger keeps it, and it tells nobody without the key who is in.
     #[must_use]
     pub fn bitmap_digest(&self, bitmap: &[u8]) -> [u8; 32] {
-        keyed_digest(&self.ring.load().request, &[b"bitmap v1", bitmap])
+        self.request_fingerprint(&[b"bitmap v1", bitmap])
     }
 }
 

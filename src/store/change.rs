@@ -48,6 +48,7 @@ pub mod staff;
 pub mod stage_import;
 pub mod sweep_mail;
 pub mod take_back;
+pub mod take_over_capability;
 pub mod take_over_index;
 pub mod take_over_keys;
 
@@ -91,6 +92,7 @@ pub use settle_letter::{Attempt, SettleLetter};
 pub use stage_import::{FinishPreview, OpenImport, SealedRow, StageRows};
 pub use sweep_mail::SweepMail;
 pub use take_back::{TakeBack, TakenBack};
+pub use take_over_capability::{IdentityTakenOver, Replaced, StaffTakenOver, TakeOverCapability};
 pub use take_over_index::TakeOverIndex;
 pub use take_over_keys::{FinishKeyWork, TakeOverKeys};
 

@@ -1,6 +1,7 @@
 //! Every read, as methods of [`Store`](crate::Store). Rows come out as they lie: sealed.
 
 pub mod access;
+pub mod capability;
 pub mod client;
 pub mod consent_event;
 pub mod counts;
@@ -20,6 +21,7 @@ pub mod staff;
 pub mod subject;
 pub mod suppression;
 
+pub use capability::{IdentityRow, RecoveryCodeRow, WaitingCapabilities};
 pub use client::{ClientCredentials, ClientRow};
 pub use consent_event::ActRow;
 pub use counts::Counts;

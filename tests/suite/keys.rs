@@ -30,18 +30,18 @@ on_both!(
     two_gateways_that_begin_at_once_have_the_same_keys,
 );
 
-fn operator() -> Authorized<ManageKeys> {
+pub(crate) fn operator() -> Authorized<ManageKeys> {
     Authorized::prove(Actor::Operator).unwrap()
 }
 
-fn job() -> Authorized<RunJobs> {
+pub(crate) fn job() -> Authorized<RunJobs> {
     Authorized::prove(Actor::Job("suite")).unwrap()
 }
 
-const HOLDER: [u8; 16] = [1; 16];
+pub(crate) const HOLDER: [u8; 16] = [1; 16];
 
 /// Begins a rotation and lets its time come.
-async fn rotate(gateway: &TestGateway, others: &[&TestGateway], key_use: KeyUse) -> u32 {
+pub(crate) async fn rotate(gateway: &TestGateway, others: &[&TestGateway], key_use: KeyUse) -> u32 {
     let rotation = gateway.gateway().rotate_key(&operator(), key_use, 0).await.unwrap();
     // Everybody looks while the key is not used yet, and again when it is.
     for other in others {
@@ -54,7 +54,7 @@ async fn rotate(gateway: &TestGateway, others: &[&TestGateway], key_use: KeyUse)
     rotation.id
 }
 
-async fn finish(gateway: &TestGateway) -> u64 {
+pub(crate) async fn finish(gateway: &TestGateway) -> u64 {
     for _ in 0..1_000 {
         match gateway.gateway().tend_keys_once(&job(), HOLDER).await.unwrap() {
             KeyProgress::Finished(work) => return work.done,
@@ -304,6 +304,16 @@ async fn every_gateway_takes_a_new_signing_key_at_its_time_and_what_was_signed_h
     Checkpoint::open(&last, "gateway.test/ledger", &keys[..1]).unwrap();
     assert!(Checkpoint::open(&last, "gateway.test/ledger", &keys[1..]).is_err());
     two.expect_sound_ledger().await;
+    one.gateway().retire_key(&operator(), KeyUse::Receipt, 1).await.unwrap();
+    two.gateway().refresh_keys(&job()).await.unwrap();
+    // Also for a gateway that starts now, and has the public halves alone.
+    for gateway in [&two, &one.twin().await] {
+        assert_eq!(vkeys(gateway).await, keys);
+        let known = ReceiptVerifier::from_jwks(&jwks(gateway).await).unwrap();
+        known.verify(old_receipt.trim()).unwrap();
+        assert_eq!(kid(&receipt(gateway, "dora").await), kid(&new_receipt));
+        gateway.expect_sound_ledger().await;
+    }
     let newest = one.gateway().retire_key(&operator(), KeyUse::Ledger, 2).await;
     assert!(matches!(newest, Err(KeyChangeError::Key(_))));
 }

@@ -16,6 +16,7 @@ mod authorisation;
 mod bad_input;
 mod bases;
 mod canary;
+mod capability_key;
 mod capture;
 mod command_line;
 mod concurrency;

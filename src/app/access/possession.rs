@@ -4,8 +4,8 @@ use kernel::authn::{KeyThumbprint, Possession, ProvenRequest};
 use kernel::id::hex;
 use kernel::ledger::AttemptRefusal;
 use kernel::time::Timestamp;
-use store::change::OnceClaim;
 
+use super::prove::once_parts;
 use crate::gateway::Gateway;
 
 /// How long a nonce is handed out; the one before it counts as long again.
@@ -61,18 +61,14 @@ impl Gateway {
         let possession =
             Possession::verify(presented.proof, request, now).map_err(|_| PossessionDenial::Invalid)?;
         if self.settings().dpop_nonces {
-            let current = self.dpop_nonce(now);
-            let is_fresh = possession
-                .nonce
-                .as_ref()
-                .is_some_and(|nonce| *nonce == current || *nonce == self.dpop_nonce(now.plus_ms(-NONCE_MS)));
-            if !is_fresh {
-                return Err(PossessionDenial::UseNonce(current));
+            let known = [now, now.plus_ms(-NONCE_MS)].map(|at| self.dpop_nonces(at));
+            let is_fresh = |nonce: &String| known.iter().flatten().any(|known| known == nonce);
+            if !possession.nonce.as_ref().is_some_and(is_fresh) {
+                return Err(PossessionDenial::UseNonce(self.dpop_nonce(now)));
             }
         }
-        let digest = self.once_digest(b"proof", possession.key.as_bytes(), possession.id.as_bytes());
-        let claim = OnceClaim { digest, expires_at: possession.expires_at };
-        match self.inner.once.submit(claim).await {
+        let parts = once_parts(b"proof", possession.key.as_bytes(), possession.id.as_bytes());
+        match self.use_once(&parts, possession.expires_at).await {
             Ok(true) => Ok(possession.key),
             Ok(false) => Err(PossessionDenial::Replayed),
             Err(_) => Err(PossessionDenial::Unavailable),
@@ -81,8 +77,22 @@ impl Gateway {
 
     /// The nonce of an instant: every replica knows it, and nobody else before it is told.
     fn dpop_nonce(&self, now: Timestamp) -> String {
-        let window = now.as_millis().div_euclid(NONCE_MS).to_be_bytes();
-        let digest = self.request_fingerprint(&[b"dpop nonce v1", &window]);
-        hex(digest.get(..16).unwrap_or(&digest))
+        nonce_of(&self.request_fingerprint(&[NONCE, &window_of(now)]))
     }
+
+    /// The nonces of an instant that replicas tell, who may be at different versions of the key.
+    fn dpop_nonces(&self, now: Timestamp) -> Vec<String> {
+        let digests = self.inner.keyring.recent_request_fingerprints(&[NONCE, &window_of(now)]);
+        digests.iter().map(nonce_of).collect()
+    }
+}
+
+const NONCE: &[u8] = b"dpop nonce v1";
+
+const fn window_of(now: Timestamp) -> [u8; 8] {
+    now.as_millis().div_euclid(NONCE_MS).to_be_bytes()
+}
+
+fn nonce_of(digest: &[u8; 32]) -> String {
+    hex(digest.get(..16).unwrap_or(digest))
 }

@@ -2,12 +2,14 @@
 
 use kernel::authn::{Assertion, SecretHash};
 use kernel::ledger::{AttemptRefusal, RefusedAttempt};
+use kernel::time::Timestamp;
 use store::change::OnceClaim;
 use store::query::{ClientCredentials, ClientRow};
 use zeroize::Zeroizing;
 
 use super::TokenDenial;
 use crate::denied::Author;
+use crate::error::AppError;
 use crate::gateway::Gateway;
 
 /// What a client shows of itself.
@@ -102,14 +104,27 @@ impl Gateway {
         let endpoint = format!("{issuer}/oauth/token");
         let assertion =
             Assertion::verify(assertion, &row.id, keys, &[issuer, &endpoint], self.now()).map_err(|_| invalid)?;
-        let digest = self.once_digest(b"assertion", row.id.as_str().as_bytes(), assertion.id.as_bytes());
-        let claim = OnceClaim { digest, expires_at: assertion.expires_at };
-        let is_first = self.inner.once.submit(claim).await.map_err(|_| None)?;
+        let parts = once_parts(b"assertion", row.id.as_str().as_bytes(), assertion.id.as_bytes());
+        let is_first = self.use_once(&parts, assertion.expires_at).await.map_err(|_| None)?;
         if is_first { Ok(row) } else { Err(Some(AttemptRefusal::Replayed)) }
     }
 
-    /// A keyed digest of something that may be used once.
-    pub(super) fn once_digest(&self, kind: &[u8], whose: &[u8], id: &[u8]) -> [u8; 32] {
-        self.request_fingerprint(&[b"used once v1", kind, whose, id])
+    /// Uses something up that may be used once, and says whether it was the first time. It is remembered under a keyed digest;
+    /// for a day after that key was rotated under both, so that two gateways that differ see the same.
+    ///
+    /// # Errors
+    /// When the store does not answer: then it is not known.
+    pub(crate) async fn use_once(&self, parts: &[&[u8]], expires_at: Timestamp) -> Result<bool, AppError> {
+        for digest in self.inner.keyring.recent_request_fingerprints(parts) {
+            if !self.inner.once.submit(OnceClaim { digest, expires_at }).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
+}
+
+/// What something is remembered as that may be used once.
+pub(super) const fn once_parts<'a>(kind: &'a [u8], whose: &'a [u8], id: &'a [u8]) -> [&'a [u8]; 4] {
+    [b"used once v1", kind, whose, id]
 }

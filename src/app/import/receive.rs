@@ -244,10 +244,11 @@ impl Importing {
                 if let Some(before) = gateway.repeated_import(idempotency).await? {
                     return Ok((gateway.import(by, before).await?, true));
                 }
+                let (key, request) = gateway.claim_of(idempotency).await?;
                 let claim = IdempotencyClaim {
                     scope: idempotency.scope.clone(),
-                    key: gateway.request_fingerprint(&[b"idempotency", idempotency.key.as_bytes()]),
-                    request: idempotency.request,
+                    key,
+                    request,
                     outcome: self.import.as_bytes().to_vec(),
                     expires_at: at.plus_ms(IDEMPOTENCY_MS),
                 };
@@ -282,11 +283,11 @@ impl Importing {
 impl Gateway {
     /// The import that an idempotency key stands for.
     async fn repeated_import(&self, idempotency: &Idempotency) -> Result<Option<ImportId>, AppError> {
-        let key = self.request_fingerprint(&[b"idempotency", idempotency.key.as_bytes()]);
+        let (key, request) = self.claim_of(idempotency).await?;
         let Some(stored) = self.inner.store.idempotency(&idempotency.scope, &key, self.now()).await? else {
             return Ok(None);
         };
-        if stored.request != idempotency.request {
+        if stored.request != request {
             return Err(AppError::Conflict(Code::IdempotencyKeyReused));
         }
         let id = ImportId::from_slice(&stored.outcome).ok_or_else(|| AppError::internal("stored outcome"))?;

@@ -11,7 +11,7 @@ use store::query::{KeySetRow, KeyWork};
 use thiserror::Error;
 
 use super::open::{open_set, seal_set};
-use super::{KNOWN_AFTER_MS, RootKey, RootKeyError};
+use super::{KEY_OVERLAP_MS, KNOWN_AFTER_MS, RootKey, RootKeyError};
 use crate::error::AppError;
 use crate::gateway::Gateway;
 
@@ -30,7 +30,7 @@ pub enum KeyChangeError {
     #[error("the keys of this store are sealed already: there is nothing to migrate")]
     Sealed,
     /// Not these.
-    #[error("keys for `{0}` are not rotated: what was mailed and stored under them cannot be exchanged")]
+    #[error("keys for `{0}` are not retired: they are dropped by themselves, or looked for as long as the store")]
     Fixed(&'static str),
     /// The last rotation of the same use goes on.
     #[error("the rotation to key {0} is not finished yet: see `consentry keys status`")]
@@ -43,8 +43,8 @@ pub enum KeyChangeError {
         /// How many.
         wrapped: u64,
     },
-    /// The newer key is not used yet.
-    #[error("the newest key is used from {0} on: until then the one before it is needed")]
+    /// The newer key is not used yet, or not everywhere.
+    #[error("until {0} some gateway may still need the key before the newest")]
     TooEarly(Timestamp),
     /// The set has no such key, or it cannot go.
     #[error(transparent)]
@@ -118,16 +118,13 @@ impl Gateway {
     /// Adds the next key of a use. It is used after `after_ms`, and never before every gateway can know it.
     ///
     /// # Errors
-    /// When the use is not rotated, its last rotation goes on, or the root key or the store does not answer.
+    /// When its last rotation goes on, or the root key or the store does not answer.
     pub async fn rotate_key(
         &self,
         _by: &Authorized<ManageKeys>,
         key_use: KeyUse,
         after_ms: i64,
     ) -> Result<Rotation, KeyChangeError> {
-        if key_use == KeyUse::Capability {
-            return Err(KeyChangeError::Fixed(key_use.as_str()));
-        }
         let works = self.inner.store.key_works().await?;
         if let Some(work) = works.iter().find(|work| work.key_use == key_use && work.finished_at.is_none()) {
             return Err(KeyChangeError::Unfinished(work.key_id));
@@ -147,7 +144,8 @@ impl Gateway {
         .await
     }
 
-    /// Takes a key out of use that a newer one has replaced. Of keys that sign the public half stays known.
+    /// Takes a key out of use that a newer one has replaced. Of keys that sign the public half stays known. What bearers hold
+    /// that was made under a key of capabilities opens no more: see [`Self::ending_capabilities`].
     ///
     /// # Errors
     /// When it is the newest, the newer one is not used yet, something is still under it, or the store does not answer.
@@ -157,19 +155,27 @@ impl Gateway {
         key_use: KeyUse,
         id: u32,
     ) -> Result<(), KeyChangeError> {
-        if matches!(key_use, KeyUse::Capability | KeyUse::Suppression | KeyUse::Token) {
+        if matches!(key_use, KeyUse::Suppression | KeyUse::Token) {
             return Err(KeyChangeError::Fixed(key_use.as_str()));
         }
-        if matches!(key_use, KeyUse::Data | KeyUse::Fingerprint) {
+        if matches!(key_use, KeyUse::Data | KeyUse::Fingerprint | KeyUse::Capability) {
             let works = self.inner.store.key_works().await?;
             if let Some(work) = works.iter().find(|work| work.key_use == key_use && work.finished_at.is_none()) {
                 return Err(KeyChangeError::Unfinished(work.key_id));
             }
         }
+        // Gateways whose clocks are behind must be past the beginning of the newest, too, before they lose what they use.
+        let settled_ms = match key_use {
+            KeyUse::Ledger | KeyUse::Receipt | KeyUse::Capability => KEY_OVERLAP_MS,
+            _ => 0,
+        };
+        if key_use == KeyUse::Capability {
+            self.take_over_stragglers().await?;
+        }
         self.change_keys(|keys, now| {
             let newest = keys.facts().into_iter().filter(|key| key.key_use == key_use).max_by_key(|key| key.id);
-            if let Some(from) = newest.and_then(|key| key.from).filter(|from| *from > now) {
-                return Err(KeyChangeError::TooEarly(from));
+            if let Some(from) = newest.and_then(|key| key.from).filter(|from| from.plus_ms(settled_ms) > now) {
+                return Err(KeyChangeError::TooEarly(from.plus_ms(settled_ms)));
             }
             keys.retire(key_use, id, now)?;
             Ok((KeyAct::Retired { key_use, id }, ()))
@@ -196,7 +202,8 @@ impl Gateway {
         };
         for _ in 0..TRIES {
             let row = self.inner.store.key_set().await?.ok_or(KeyChangeError::Plain)?;
-            let keys = open_set(&*from, &row).await?;
+            let mut keys = open_set(&*from, &row).await?;
+            keys.shed(self.now());
             let set = seal_set(&*root, &keys, row.version + 1, self.now(), &*self.inner.entropy).await?;
             let named = (set.provider, set.root.clone());
             let act = KeyAct::Sealed { provider: set.provider, made: false };
@@ -241,6 +248,7 @@ impl Gateway {
             let mut keys = open_set(&*root, &row).await?;
             let now = self.now();
             let (act, told) = change(&mut keys, now)?;
+            keys.shed(now);
             let set = seal_set(&*root, &keys, row.version + 1, now, &*self.inner.entropy).await?;
             let version = set.version;
             match self.inner.store.perform(&KeepKeySet { set, act }).await?.0 {

@@ -71,6 +71,7 @@ impl Gateway {
         self.keys_left(work.total.saturating_sub(work.done).max(1));
         let is_in_use = match work.key_use {
             KeyUse::Fingerprint => self.inner.keyring.indexes_by(work.key_id),
+            KeyUse::Capability => self.inner.keyring.makes_capabilities_by() == work.key_id,
             _ => self.inner.keyring.wraps_by() == work.key_id,
         };
         if !is_in_use {
@@ -81,6 +82,7 @@ impl Gateway {
         }
         match work.key_use {
             KeyUse::Fingerprint => self.take_over_index_once(work).await,
+            KeyUse::Capability => self.take_over_capability_once(work).await,
             _ => self.take_over_once(work).await,
         }
     }

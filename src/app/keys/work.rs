@@ -62,7 +62,7 @@ impl Gateway {
         self.end_work(work).await
     }
 
-    async fn end_work(&self, work: KeyWork) -> Result<KeyProgress, AppError> {
+    pub(super) async fn end_work(&self, work: KeyWork) -> Result<KeyProgress, AppError> {
         let (at, key_use) = (self.now(), work.key_use);
         self.inner.store.perform(&FinishKeyWork { key_use, key_id: work.key_id, at }).await?;
         tracing::info!(key = work.key_id, taken_over = work.done, "nothing is under an older key any more");

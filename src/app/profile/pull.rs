@@ -72,6 +72,9 @@ struct CursorState {
     /// What the visiting order was drawn with. Every call of the gateway is a pull of its own in the record, so that
     /// going on twice from one cursor is two disclosures.
     order: PullId,
+    /// Under which version of the key of capabilities; 0: the first.
+    #[serde(default)]
+    version: u32,
     /// The first ordinal beyond the pull, fixed when it began.
     end: u64,
     /// How many ordinals a range has.
@@ -101,6 +104,7 @@ impl Gateway {
             Some(cursor) => self.resume(&caller, &ready, cursor)?,
             None => CursorState {
                 order: PullId::generate(&*self.inner.entropy),
+                version: self.inner.keyring.makes_capabilities_by(),
                 end: self.inner.store.max_ordinal().await?.map_or(0, |last| last.saturating_add(1)),
                 range: most.map_or(RANGE, |most| most.clamp(1, RANGE)),
                 page: 0,
@@ -110,7 +114,8 @@ impl Gateway {
             },
         };
         let ranges = u32::try_from(state.end.div_ceil(u64::from(state.range))).map_err(AppError::internal)?;
-        let order = self.inner.keyring.visiting_order(state.order, ready.recipient(), ranges);
+        let order = self.inner.keyring.visiting_order(state.order, ready.recipient(), ranges, state.version);
+        let order = order.ok_or_else(|| AppError::invalid(Fault::at("/cursor", Code::CursorInvalid)))?;
         let started = state.page;
         let pull = PullId::at(self.now(), &*self.inner.entropy);
         Ok(Pull {

@@ -5,7 +5,7 @@ use kernel::authn::{Authenticator, RecoveryCode};
 use kernel::seal::StaffSecret;
 use kernel::staff::{Role, StaffId, StaffName, new_password};
 use store::StoreError;
-use store::change::staff::{EnrolAuthenticator, JoinStaff, Joining};
+use store::change::staff::{EnrolAuthenticator, JoinStaff, Joining, RecoveryCodes};
 use store::query::{InvitationRow, SessionStage};
 use zeroize::Zeroizing;
 
@@ -58,18 +58,22 @@ impl Gateway {
     /// # Errors
     /// [`Code::NotFound`] for one that never was, was used or is too old.
     pub async fn staff_invitation(&self, link: &str) -> Result<InvitationView, AppError> {
-        let found = self.good_link(&self.link_digest(link)).await?;
+        let (_, found) = self.good_link(link).await?;
         match found.staff {
             Some(row) => Ok(InvitationView { name: Some(row.name), role: row.role }),
             None => Ok(InvitationView { name: None, role: Role::Administrator }),
         }
     }
 
-    /// A one-time link that is good.
-    pub(super) async fn good_link(&self, token_hash: &[u8; 32]) -> Result<InvitationRow, AppError> {
-        let found = self.inner.store.invitation(token_hash, self.now()).await?;
-        let genuine = found.filter(|row| self.is_link_genuine(row, token_hash));
-        genuine.ok_or(AppError::NotFound(Code::NotFound))
+    /// A one-time link that is good, and the digest under which it is stored.
+    pub(super) async fn good_link(&self, link: &str) -> Result<([u8; 32], InvitationRow), AppError> {
+        for token_hash in self.link_digests(link) {
+            let found = self.inner.store.invitation(&token_hash, self.now()).await?;
+            if let Some(row) = found.filter(|row| self.is_link_genuine(row, &token_hash)) {
+                return Ok((token_hash, row));
+            }
+        }
+        Err(AppError::NotFound(Code::NotFound))
     }
 
     /// Uses a one-time link up. What follows is setting up the authenticator.
@@ -83,8 +87,9 @@ impl Gateway {
         password: &str,
         machine: &Machine,
     ) -> Result<SessionGrant, StaffFault> {
-        let (token_hash, at) = (self.link_digest(link), self.now());
-        let (who, name) = match self.good_link(&token_hash).await?.staff {
+        let at = self.now();
+        let (token_hash, found) = self.good_link(link).await?;
+        let (who, name) = match found.staff {
             Some(row) => (Joining::Invited(row.id), row.name),
             None => {
                 let name: StaffName =
@@ -146,7 +151,7 @@ impl Gateway {
             staff,
             role: session.role(),
             seal: self.staff_seal(staff, session.name(), session.role(), true),
-            authenticator: session.row.pending.clone().unwrap_or_default(),
+            authenticator: self.pending_sealed_anew(session)?,
             step,
             codes: digests,
             enrolling: session.token_hash,
@@ -163,6 +168,15 @@ impl Gateway {
         }
     }
 
+    /// The authenticator that is being set up, sealed under the version of the key that seals now: the session may have begun
+    /// under the one before, and what moves rows to the newest may have passed already.
+    fn pending_sealed_anew(&self, session: &StaffSession) -> Result<Vec<u8>, AppError> {
+        let pending = session.row.pending.clone().unwrap_or_default();
+        let keyring = &self.inner.keyring;
+        let anew = keyring.reseal_staff_secret(session.staff(), StaffSecret::Authenticator, &pending);
+        Ok(anew.map_err(AppError::internal)?.unwrap_or(pending))
+    }
+
     fn pending(&self, session: &StaffSession) -> Result<Option<Authenticator>, AppError> {
         let Some(sealed) = session.row.pending.as_ref().filter(|_| session.stage() == StaffStage::Enrolling)
         else {
@@ -175,9 +189,15 @@ impl Gateway {
     }
 
     /// Fresh recovery codes, and their digests.
-    pub(super) fn draw_recovery_codes(&self, staff: StaffId) -> (Vec<Zeroizing<String>>, Vec<[u8; 32]>) {
+    pub(super) fn draw_recovery_codes(&self, staff: StaffId) -> (Vec<Zeroizing<String>>, RecoveryCodes) {
         let codes: Vec<_> = (0..RECOVERY_CODES).map(|_| RecoveryCode::generate(&*self.inner.entropy)).collect();
-        let digests = codes.iter().map(|code| self.code_digest(staff, code.as_bytes())).collect();
-        (codes.iter().map(RecoveryCode::text).collect(), digests)
+        loop {
+            let key_id = self.inner.keyring.makes_capabilities_by();
+            let digests = codes.iter().map(|code| self.code_digest(staff, code.as_bytes())).collect();
+            // If the keys were exchanged meanwhile, it is not known of which version's layer the digests are.
+            if key_id == self.inner.keyring.makes_capabilities_by() {
+                return (codes.iter().map(RecoveryCode::text).collect(), RecoveryCodes { key_id, digests });
+            }
+        }
     }
 }

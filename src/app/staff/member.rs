@@ -11,7 +11,7 @@ use crate::error::{AppError, Code, Fault};
 use crate::gateway::Gateway;
 
 /// How long a one-time link is good.
-const LINK_MS: i64 = 24 * 3_600_000;
+pub(crate) const LINK_MS: i64 = 24 * 3_600_000;
 
 /// A member of staff, or somebody who was invited.
 #[derive(Debug, Clone, PartialEq, Eq)]

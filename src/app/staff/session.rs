@@ -132,8 +132,12 @@ impl Gateway {
         if token.len() != 64 {
             return Ok(None);
         }
-        let found = self.session_of(&self.session_digest(token)).await?;
-        Ok(found.map(|found| StaffSession { form_secret: self.form_secret(token), ..found }))
+        for token_hash in self.session_digests(token) {
+            if let Some(found) = self.session_of(&token_hash).await? {
+                return Ok(Some(StaffSession { form_secret: self.form_secret(token), ..found }));
+            }
+        }
+        Ok(None)
     }
 
     /// The session of a token's digest, if it goes on. It has no secret for forms.

@@ -20,7 +20,6 @@ use kernel::ledger::{AttemptRefusal, RefusedAttempt};
 use kernel::staff::StaffId;
 use kernel::time::Timestamp;
 use store::StoreError;
-use store::change::OnceClaim;
 use subtle::ConstantTimeEq as _;
 use url::Url;
 
@@ -166,7 +165,7 @@ impl Gateway {
         let tag = match what {
             SsoFor::SigningIn => "s".to_owned(),
             SsoFor::Joining(link) => {
-                self.good_link(&self.link_digest(link)).await?;
+                self.good_link(link).await?;
                 format!("j{link}")
             }
             SsoFor::Linking(session, shown, machine) => {
@@ -208,9 +207,8 @@ impl Gateway {
         machine: &Machine,
     ) -> Result<SsoFinished, SsoDenial> {
         let settings = self.sso().ok_or(AppError::NotFound(Code::NotFound))?;
-        let expected = self.derived(b"state", cookie);
-        let is_ours = bool::from(expected.as_bytes().ct_eq(answer.state.as_bytes()));
-        let begun = self.begun(cookie).filter(|_| is_ours).ok_or(SsoDenial::NotOurs)?;
+        let version = self.version_of_state(cookie, answer.state);
+        let (begun, version) = self.begun(cookie).zip(version).ok_or(SsoDenial::NotOurs)?;
         let metadata = self.provider(settings).await.map_err(|fault| self.unheard(fault))?;
         // The answer of another provider could carry its code to this one's token endpoint (RFC 9207 §2.4).
         let is_told = answer.issuer.is_some() || metadata.authorization_response_iss_parameter_supported;
@@ -221,12 +219,14 @@ impl Gateway {
         let Some(code) = code else {
             return Err(self.refused(None, "the provider refused", AttemptRefusal::NoCredentials).await);
         };
-        let digest = self.request_fingerprint(&[b"sso v1", b"once", cookie.as_bytes()]);
-        let claim = OnceClaim { digest, expires_at: self.now().plus_ms(LONGEST_MS) };
-        if !self.inner.once.submit(claim).await.map_err(|_| AppError::Unavailable)? {
+        let parts: [&[u8]; 3] = [b"sso v1", b"once", cookie.as_bytes()];
+        let used = self.use_once(&parts, self.now().plus_ms(LONGEST_MS)).await;
+        if !used.map_err(|_| AppError::Unavailable)? {
             return Err(self.replayed().await);
         }
-        let (verifier, nonce) = (self.derived(b"verifier", cookie), self.derived(b"nonce", cookie));
+        let derived = |kind| self.all_derived(kind, cookie).into_iter().nth(version);
+        let both = derived(b"verifier").zip(derived(b"nonce"));
+        let (verifier, nonce) = both.ok_or(SsoDenial::NotOurs)?;
         let token = self.redeem(settings, &metadata, (code, &verifier, &nonce), &self.redirect_uri()).await;
         let token = match token {
             Ok(token) => token,
@@ -264,6 +264,18 @@ impl Gateway {
     /// What a sign-in is known by: nobody else can tell it from the cookie, or the cookie from it.
     fn derived(&self, kind: &[u8], cookie: &str) -> String {
         hex(&self.request_fingerprint(&[b"sso v1", kind, cookie.as_bytes()]))
+    }
+
+    /// The same under each version of the key that is not retired.
+    fn all_derived(&self, kind: &[u8], cookie: &str) -> Vec<String> {
+        let all = self.inner.keyring.request_fingerprints(&[b"sso v1", kind, cookie.as_bytes()]);
+        all.iter().map(|digest| hex(digest)).collect()
+    }
+
+    /// Under which of these versions a sign-in was begun, if the state is that of its cookie.
+    fn version_of_state(&self, cookie: &str, state: &str) -> Option<usize> {
+        let expected = self.all_derived(b"state", cookie);
+        expected.iter().position(|expected| bool::from(expected.as_bytes().ct_eq(state.as_bytes())))
     }
 
     /// What a cookie was made for, if just now.

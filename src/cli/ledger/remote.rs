@@ -1,4 +1,6 @@
-//! A ledger over HTTP, verified by somebody who has nothing but its address and its public key.
+//! A ledger over HTTP, verified by somebody who has nothing but its address and its public key. The address is the
+//! operator's own word and may lie in a private network; what is there is trusted with nothing else: https unless it is this
+//! machine, no redirect, answers of bounded size and time.
 
 use anyhow::{Context as _, bail, ensure};
 use app::LedgerReport;
@@ -7,7 +9,8 @@ use kernel::ledger::audit::{LedgerFault, Tampering};
 use kernel::ledger::note::NoteVerifier;
 use kernel::ledger::tile::{TileKind, TilePath, WIDTH, width_at};
 use kernel::ledger::tree::{Frontier, TreeHash, leaf_hash, root_of};
-use reqwest::StatusCode;
+
+use crate::outgoing::{Outgoing, Reply, Target};
 
 /// More bytes than the largest bundle of entries has.
 const MOST: usize = 257 * 65_537;
@@ -18,31 +21,21 @@ const MOST_WAITS: usize = 10;
 const LONGEST_WAIT: u64 = 60;
 
 /// How long an answer asks to wait.
-fn wait(response: &reqwest::Response) -> Option<std::time::Duration> {
-    let told =
-        response.headers().get("retry-after").filter(|_| response.status() == StatusCode::TOO_MANY_REQUESTS)?;
-    let seconds: u64 = told.to_str().ok()?.parse().ok()?;
+fn wait(reply: &Reply) -> Option<std::time::Duration> {
+    let seconds = reply.retry_after.filter(|_| reply.status == 429)?;
     Some(std::time::Duration::from_secs(seconds.clamp(1, LONGEST_WAIT)))
 }
 
 pub(super) struct Log {
-    http: reqwest::Client,
+    target: Target,
     base: String,
 }
 
 impl Log {
     pub(super) fn at(url: &str) -> anyhow::Result<Self> {
         let base = url.trim_end_matches('/').trim_end_matches("/ledger").to_owned();
-        ensure!(
-            base.starts_with("http://") || base.starts_with("https://"),
-            "--url begins with http:// or https://"
-        );
-        let http = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(std::time::Duration::from_secs(30))
-            .build()
-            .context("cannot speak HTTP")?;
-        Ok(Self { http, base })
+        let target = Outgoing::typed(&base).context("--url is called by https://, or http:// on this machine")?;
+        Ok(Self { target, base })
     }
 
     /// The keys that the ledger names itself, one a line: the one that signs now first.
@@ -132,30 +125,25 @@ impl Log {
         self.bytes(&format!("tile/{path}")).await
     }
 
-    async fn ask(&self, url: &str) -> anyhow::Result<reqwest::Response> {
-        self.http.get(url).send().await.with_context(|| format!("cannot reach {url}"))
+    async fn ask(&self, url: &str) -> anyhow::Result<Reply> {
+        let target = self.target.on_same_origin(url).with_context(|| format!("cannot ask for {url}"))?;
+        target.get_any(MOST).await.with_context(|| format!("cannot read {url}"))
     }
 
     async fn bytes(&self, path: &str) -> anyhow::Result<Option<Vec<u8>>> {
         let url = format!("{}/ledger/{path}", self.base);
-        let mut response = self.ask(&url).await?;
+        let mut reply = self.ask(&url).await?;
         // A gateway that is asked too often says when to go on.
         for _ in 0..MOST_WAITS {
-            let Some(wait) = wait(&response) else { break };
+            let Some(wait) = wait(&reply) else { break };
             tokio::time::sleep(wait).await;
-            response = self.ask(&url).await?;
+            reply = self.ask(&url).await?;
         }
-        match response.status() {
-            StatusCode::OK => {}
-            StatusCode::NOT_FOUND => return Ok(None),
+        match reply.status {
+            200 => Ok(Some(reply.bytes)),
+            404 => Ok(None),
             status => bail!("{url} answers {status}"),
         }
-        let mut bytes = Vec::new();
-        while let Some(chunk) = response.chunk().await.with_context(|| format!("{url} ended early"))? {
-            bytes.extend_from_slice(&chunk);
-            ensure!(bytes.len() <= MOST, "{url} is larger than any tile");
-        }
-        Ok(Some(bytes))
     }
 }
 

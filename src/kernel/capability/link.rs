@@ -8,6 +8,7 @@ use aes_gcm::aead::{Aead as _, KeyInit as _, Payload};
 use aes_gcm::{Aes256Gcm, Nonce};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use zeroize::Zeroizing;
 
 use super::CapabilityError;
 use crate::purpose::Purpose;
@@ -106,10 +107,10 @@ impl Keyring {
     /// same text, and two links never share a nonce.
     fn seal_link(&self, kind: Kind, plain: &[u8], at: Timestamp) -> Result<String, CapabilityError> {
         let day = u16::try_from(at.day_number()).map_err(|_| CapabilityError)?.to_be_bytes();
-        let digest = keyed_digest(&self.capability_key(), &[b"link nonce v1", kind.context(), &day, plain]);
+        let key = self.capability_key();
+        let digest = keyed_digest(&key, &[b"link nonce v1", kind.context(), &day, plain]);
         let nonce = digest.first_chunk::<12>().ok_or(CapabilityError)?;
-        let sealed = self
-            .link_cipher(kind, day)
+        let sealed = link_cipher(&key, kind, day)
             .encrypt(&Nonce::from(*nonce), Payload { msg: plain, aad: kind.context() })
             .map_err(|_| CapabilityError)?;
         Ok(format!("{}{}", kind.prefix(), URL_SAFE_NO_PAD.encode([&day[..], nonce, &sealed].concat())))
@@ -120,18 +121,19 @@ impl Keyring {
         let bytes = URL_SAFE_NO_PAD.decode(body).map_err(|_| CapabilityError)?;
         let (day, rest) = bytes.split_first_chunk::<2>().ok_or(CapabilityError)?;
         let (nonce, sealed) = rest.split_first_chunk::<12>().ok_or(CapabilityError)?;
-        let plain = self
-            .link_cipher(kind, *day)
-            .decrypt(&Nonce::from(*nonce), Payload { msg: sealed, aad: kind.context() })
-            .map_err(|_| CapabilityError)?;
+        let open = |key: &Zeroizing<[u8; 32]>| {
+            let payload = Payload { msg: sealed, aad: kind.context() };
+            link_cipher(key, kind, *day).decrypt(&Nonce::from(*nonce), payload).ok()
+        };
+        let plain = self.capability_keys().iter().find_map(open).ok_or(CapabilityError)?;
         Ok((u16::from_be_bytes(*day), plain))
     }
+}
 
-    fn link_cipher(&self, kind: Kind, day: [u8; 2]) -> Aes256Gcm {
-        let key = derive(&self.capability_key(), &[kind.context(), &day]);
-        let key: &[u8; 32] = &key;
-        Aes256Gcm::new(key.into())
-    }
+fn link_cipher(key: &[u8; 32], kind: Kind, day: [u8; 2]) -> Aes256Gcm {
+    let key = derive(key, &[kind.context(), &day]);
+    let key: &[u8; 32] = &key;
+    Aes256Gcm::new(key.into())
 }
 
 #[cfg(test)]

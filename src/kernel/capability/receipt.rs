@@ -12,16 +12,19 @@ use crate::pseudonym::Pseudonymiser;
 use crate::regime::Regime;
 use crate::seal::{Keyring, derive, keyed_digest};
 use crate::subject::SubjectId;
+use crate::time::Timestamp;
 
 const RECEIPT: &str = "q1_";
+const MASK: &[u8] = b"receipt mask v1";
 
 impl Keyring {
     /// The token with which the maker of a post reads its receipt again.
     #[must_use]
     pub fn receipt_token(&self, subject: SubjectId, receipt: ReceiptId, regime: Option<Regime>) -> String {
-        let hidden = self.receipt_mask(b"receipt mask v1", receipt).of(subject);
+        let key = self.capability_key();
+        let hidden = receipt_mask(&key, MASK, receipt).of(subject);
         let regime = regime.map(|regime| regime.to_string()).unwrap_or_default();
-        let mac = self.receipt_mac(hidden.as_bytes(), receipt, &regime);
+        let mac = receipt_mac(&key, hidden.as_bytes(), receipt, &regime);
         let hex = crate::id::hex;
         let (hidden, receipt) = (hex(hidden.as_bytes()), hex(receipt.as_bytes()));
         format!("{RECEIPT}{hidden}{receipt}{}{}", hex(&mac), hex(regime.as_bytes()))
@@ -43,31 +46,34 @@ impl Keyring {
         let receipt: ReceiptId = receipt.parse().map_err(|_| CapabilityError)?;
         let masked: crate::pseudonym::Pseudonym = format!("p1-{hidden}").parse().map_err(|_| CapabilityError)?;
         let presented: [u8; 16] = crate::id::unhex(mac).map_err(|_| CapabilityError)?;
-        let genuine = bool::from(self.receipt_mac(masked.as_bytes(), receipt, &regime).ct_eq(&presented));
-        let subject = self.receipt_mask(b"receipt mask v1", receipt).resolve(masked);
-        let subject = subject.filter(|_| genuine).ok_or(CapabilityError)?;
-        Ok((subject, receipt, regime.parse().ok()))
+        let opened = self.capability_keys().iter().find_map(|key| {
+            let genuine = bool::from(receipt_mac(key, masked.as_bytes(), receipt, &regime).ct_eq(&presented));
+            receipt_mask(key, MASK, receipt).resolve(masked).filter(|_| genuine)
+        });
+        Ok((opened.ok_or(CapabilityError)?, receipt, regime.parse().ok()))
     }
 
-    /// What a receipt calls its person: another name in every receipt.
+    /// What a receipt calls its person: another name in every receipt, and the same one for ever, because it hangs on the
+    /// version of the key that was in force when the post was received.
     #[must_use]
-    pub fn receipt_pseudonym(&self, subject: SubjectId, receipt: ReceiptId) -> [u8; 16] {
-        *self.receipt_mask(b"receipt pseudonym v1", receipt).of(subject).as_bytes()
+    pub fn receipt_pseudonym(&self, subject: SubjectId, receipt: ReceiptId, received_at: Timestamp) -> [u8; 16] {
+        let key = self.capability_key_at(received_at);
+        *receipt_mask(&key, b"receipt pseudonym v1", receipt).of(subject).as_bytes()
     }
+}
 
-    fn receipt_mask(&self, label: &[u8], receipt: ReceiptId) -> Pseudonymiser {
-        Pseudonymiser::with_key(1, &derive(&self.capability_key(), &[label, receipt.as_bytes()]))
-    }
+fn receipt_mask(key: &[u8; 32], label: &[u8], receipt: ReceiptId) -> Pseudonymiser {
+    Pseudonymiser::with_key(1, &derive(key, &[label, receipt.as_bytes()]))
+}
 
-    fn receipt_mac(&self, hidden: &[u8], receipt: ReceiptId, regime: &str) -> [u8; 16] {
-        let parts: [&[u8]; 4] = [b"receipt v1", hidden, receipt.as_bytes(), regime.as_bytes()];
-        let mac = keyed_digest(&self.capability_key(), &parts);
-        let mut short = [0; 16];
-        for (byte, full) in short.iter_mut().zip(mac) {
-            *byte = full;
-        }
-        short
+fn receipt_mac(key: &[u8; 32], hidden: &[u8], receipt: ReceiptId, regime: &str) -> [u8; 16] {
+    let parts: [&[u8]; 4] = [b"receipt v1", hidden, receipt.as_bytes(), regime.as_bytes()];
+    let mac = keyed_digest(key, &parts);
+    let mut short = [0; 16];
+    for (byte, full) in short.iter_mut().zip(mac) {
+        *byte = full;
     }
+    short
 }
 
 /// Reads a short text from its hexadecimal digits.
@@ -117,7 +123,7 @@ mod tests {
         let receipts = [ReceiptId::from_bytes([3; 16]), ReceiptId::from_bytes([4; 16])];
         let [a, b] = receipts.map(|receipt| keys.receipt_token(subject, receipt, None));
         assert_ne!(a.get(..35), b.get(..35));
-        let [a, b] = receipts.map(|receipt| keys.receipt_pseudonym(subject, receipt));
+        let [a, b] = receipts.map(|receipt| keys.receipt_pseudonym(subject, receipt, Timestamp::from_millis(0)));
         assert!(a != b && a != *subject.as_bytes());
     }
 }

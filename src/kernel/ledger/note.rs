@@ -129,6 +129,14 @@ impl NoteVerifier {
         Ok(Self { name: name.to_owned(), id, key })
     }
 
+    /// From a name and the bytes of a public key.
+    ///
+    /// # Errors
+    /// When the name is not a key name, or the bytes are no key.
+    pub fn from_public(name: &str, public: &[u8; 32]) -> Result<Self, NoteError> {
+        Self::new(name, VerifyingKey::from_bytes(public).map_err(|_| NoteError::VerifierKey)?)
+    }
+
     /// Reads the published form, `name+id+key`.
     ///
     /// # Errors

@@ -12,6 +12,11 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use zeroize::{Zeroize as _, Zeroizing};
 
+mod retire;
+
+pub use retire::RetiredKey;
+
+use self::retire::Material;
 use super::derive;
 use crate::entropy::Entropy;
 use crate::time::Timestamp;
@@ -33,7 +38,7 @@ pub enum KeyUse {
     /// Pseudonyms.
     #[n(4)]
     Pseudonym,
-    /// Withdrawal tokens, cursors and request fingerprints.
+    /// Tokens of withdrawals and receipts, links of mails, cursors, what lets staff in, request fingerprints.
     #[n(5)]
     Capability,
     /// The ledger's signatures (Ed25519 seed).
@@ -117,15 +122,20 @@ impl KeyUse {
         }
     }
 
-    /// Whether its older keys are still needed when they are retired: to check what they signed, or because a newer
-    /// fingerprint is made of the older one.
+    /// Whether something of its older keys is still needed when they are retired: to check what they signed, or because
+    /// newer fingerprints and digests are made of the older ones.
     #[must_use]
     pub const fn is_kept(self) -> bool {
-        matches!(self, Self::Ledger | Self::Receipt | Self::Fingerprint)
+        self.signs_for_good() || matches!(self, Self::Fingerprint | Self::Capability)
+    }
+
+    /// Whether its signatures are checked long after it is retired.
+    const fn signs_for_good(self) -> bool {
+        matches!(self, Self::Ledger | Self::Receipt)
     }
 
     const fn may_end(self) -> bool {
-        matches!(self, Self::Token | Self::Ledger | Self::Receipt | Self::Fingerprint)
+        self.is_kept() || matches!(self, Self::Token)
     }
 }
 
@@ -152,7 +162,7 @@ pub enum KeyError {
         id: u32,
     },
     /// A key ends whose use knows no end, or no key is left that signs.
-    #[error("only keys that sign have an end, and the last of a use has none")]
+    #[error("the last key of a use has no end, and only a key that signed and ended has no secret")]
     Times,
     /// Two keys of one use share an id.
     #[error("two keys for {0:?} share one id")]
@@ -214,7 +224,7 @@ pub struct KeyFacts {
     pub id: u32,
     /// From when on it is used; `None`: from the beginning.
     pub from: Option<Timestamp>,
-    /// Until when it signs, or what it signed counts; `None`: for good.
+    /// Until when it is used, or what it signed counts; `None`: for good.
     pub until: Option<Timestamp>,
 }
 
@@ -226,7 +236,7 @@ pub struct KeySet {
 struct NamedKey {
     key_use: KeyUse,
     id: u32,
-    secret: Zeroizing<[u8; 32]>,
+    material: Material,
     from: Option<Timestamp>,
     until: Option<Timestamp>,
 }
@@ -252,7 +262,20 @@ impl std::fmt::Debug for TimedSeed {
 
 impl NamedKey {
     fn fresh(key_use: KeyUse, id: u32, entropy: &dyn Entropy) -> Self {
-        Self { key_use, id, secret: Zeroizing::new(entropy.bytes_32()), from: None, until: None }
+        Self {
+            key_use,
+            id,
+            material: Material::Secret(Zeroizing::new(entropy.bytes_32())),
+            from: None,
+            until: None,
+        }
+    }
+
+    const fn secret(&self) -> Option<&Zeroizing<[u8; 32]>> {
+        match &self.material {
+            Material::Secret(secret) => Some(secret),
+            Material::Public(_) => None,
+        }
     }
 }
 
@@ -268,7 +291,10 @@ pub(super) struct KeyEntry {
     #[serde(rename = "use")]
     key_use: KeyUse,
     id: u32,
-    secret: String,
+    secret: Option<String>,
+    /// Of a key that signed and is retired, in place of the secret: what its signatures are checked with.
+    #[serde(default)]
+    public: Option<String>,
     /// From when on it is used.
     #[serde(default)]
     from: Option<Timestamp>,
@@ -304,16 +330,26 @@ impl KeySet {
         let mut keys: Vec<NamedKey> = Vec::with_capacity(file.key.len());
         for entry in &mut file.key {
             let fault = || KeyError::Secret { key_use: entry.key_use, id: entry.id };
-            let bytes = Zeroizing::new(STANDARD.decode(entry.secret.as_bytes()).map_err(|_| fault())?);
-            let secret: [u8; 32] = bytes.as_slice().try_into().map_err(|_| fault())?;
+            let (text, is_secret) = match (&entry.secret, &entry.public) {
+                (Some(secret), None) => (secret, true),
+                (None, Some(public)) => (public, false),
+                _ => return Err(fault()),
+            };
+            let bytes = Zeroizing::new(STANDARD.decode(text.as_bytes()).map_err(|_| fault())?);
+            let bytes: [u8; 32] = bytes.as_slice().try_into().map_err(|_| fault())?;
+            let bytes = Zeroizing::new(bytes);
             if keys.iter().any(|key| key.key_use == entry.key_use && key.id == entry.id) {
                 return Err(KeyError::Repeated(entry.key_use));
             }
             let KeyEntry { key_use, id, from, until, .. } = *entry;
-            if until.is_some() && !key_use.may_end() {
+            let has_ended = until.is_some();
+            let is_allowed =
+                if is_secret { key_use.may_end() || !has_ended } else { key_use.signs_for_good() && has_ended };
+            if !is_allowed {
                 return Err(KeyError::Times);
             }
-            keys.push(NamedKey { key_use, id, secret: Zeroizing::new(secret), from, until });
+            let material = if is_secret { Material::Secret(bytes) } else { Material::Public(*bytes) };
+            keys.push(NamedKey { key_use, id, material, from, until });
             entry.secret.zeroize();
         }
         let set = Self { keys };
@@ -358,32 +394,11 @@ impl KeySet {
         if self.last(KeyUse::Receipt).is_some() {
             return;
         }
-        let oldest = self.of(KeyUse::Ledger).min_by_key(|key| key.id).map(|key| key.secret.clone());
-        if let Some(ledger) = oldest {
-            let secret = derive(&ledger, &[b"receipt key v1"]);
-            self.keys.push(NamedKey { key_use: KeyUse::Receipt, id: 1, secret, from: None, until: None });
+        let oldest = self.all(KeyUse::Ledger).min_by_key(|(id, _)| *id);
+        if let Some((_, ledger)) = oldest {
+            let material = Material::Secret(derive(ledger, &[b"receipt key v1"]));
+            self.keys.push(NamedKey { key_use: KeyUse::Receipt, id: 1, material, from: None, until: None });
         }
-    }
-
-    /// Takes a key out of use that is not the newest. One whose signatures are checked later stays for that, and signs
-    /// no more; the others are gone.
-    ///
-    /// # Errors
-    /// When there is none of that id, or it is the newest.
-    pub fn retire(&mut self, key_use: KeyUse, id: u32, now: Timestamp) -> Result<(), KeyError> {
-        if self.last(key_use).is_some_and(|key| key.id == id) {
-            return Err(KeyError::Newest { key_use, id });
-        }
-        let at = self.keys.iter().position(|key| key.key_use == key_use && key.id == id);
-        let at = at.ok_or(KeyError::NoSuchKey { key_use, id })?;
-        if key_use.is_kept() {
-            if let Some(key) = self.keys.get_mut(at) {
-                key.until.get_or_insert(now);
-            }
-        } else {
-            self.keys.remove(at);
-        }
-        Ok(())
     }
 
     /// What may be told of the keys, by use and age.
@@ -420,14 +435,17 @@ impl KeySet {
             "# The working keys of a store. Whoever has them and the database can read everything; without them nobody can.\n",
         );
         for key in &self.keys {
-            let secret = Zeroizing::new(STANDARD.encode(key.secret.as_slice()));
-            for part in
-                ["\n[[key]]\nuse = \"", key.key_use.as_str(), "\"\nid = ", &key.id.to_string(), "\nsecret = \""]
-            {
+            for part in ["\n[[key]]\nuse = \"", key.key_use.as_str(), "\"\nid = ", &key.id.to_string(), "\n"] {
                 text.push_str(part);
             }
-            text.push_str(&secret);
-            text.push_str("\"\n");
+            let (name, bytes) = match &key.material {
+                Material::Secret(secret) => ("secret", &**secret),
+                Material::Public(public) => ("public", public),
+            };
+            let encoded = Zeroizing::new(STANDARD.encode(bytes));
+            for part in [name, " = \"", &encoded, "\"\n"] {
+                text.push_str(part);
+            }
             for (name, at) in [("from", key.from), ("until", key.until)] {
                 if let Some(at) = at {
                     text.push_str(&format!("{name} = \"{at}\"\n"));
@@ -446,22 +464,24 @@ impl KeySet {
     }
 
     pub(crate) fn all(&self, key_use: KeyUse) -> impl Iterator<Item = (u32, &[u8; 32])> {
-        self.of(key_use).map(|key| (key.id, &*key.secret))
+        self.of(key_use).filter_map(|key| Some((key.id, &**key.secret()?)))
     }
 
     /// The keys of a use whose time has come, the newest first: that one is used, the others still count.
     pub(crate) fn in_use(&self, key_use: KeyUse, now: Timestamp) -> Vec<(u32, Zeroizing<[u8; 32]>)> {
         let begun = self.of(key_use).filter(|key| key.from.is_none_or(|from| from <= now));
-        let mut keys: Vec<_> = begun.map(|key| (key.id, key.secret.clone())).collect();
+        let mut keys: Vec<_> = begun.filter_map(|key| Some((key.id, key.secret()?.clone()))).collect();
         keys.sort_by_key(|(id, _)| std::cmp::Reverse(*id));
         keys
     }
 
-    /// The signing seeds of a use, with their times.
+    /// The secrets of a use, with their times.
     pub(crate) fn seeds(&self, key_use: KeyUse) -> Vec<TimedSeed> {
-        let timed =
-            |key: &NamedKey| TimedSeed { id: key.id, seed: key.secret.clone(), from: key.from, until: key.until };
-        self.of(key_use).map(timed).collect()
+        let timed = |key: &NamedKey| {
+            let seed = key.secret()?.clone();
+            Some(TimedSeed { id: key.id, seed, from: key.from, until: key.until })
+        };
+        self.of(key_use).filter_map(timed).collect()
     }
 }
 

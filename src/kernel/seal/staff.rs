@@ -38,7 +38,8 @@ impl Keyring {
         kind: StaffSecret,
         secret: &[u8],
     ) -> Result<Vec<u8>, SealError> {
-        let cipher = Aes256Gcm::new((&*self.ring.load().staff).into());
+        let (key, _) = self.staff_keys();
+        let cipher = Aes256Gcm::new((&*key).into());
         let nonce = Nonce::generate();
         let aad = kind.context(staff);
         let sealed = cipher.encrypt(&nonce, Payload { msg: secret, aad: &aad }).map_err(|_| SealError)?;
@@ -55,11 +56,34 @@ impl Keyring {
         kind: StaffSecret,
         sealed: &[u8],
     ) -> Result<Zeroizing<Vec<u8>>, OpenError> {
-        let (nonce, sealed) = sealed.split_first_chunk::<12>().ok_or(OpenError)?;
-        let cipher = Aes256Gcm::new((&*self.ring.load().staff).into());
-        let aad = kind.context(staff);
-        cipher.decrypt(nonce.into(), Payload { msg: sealed, aad: &aad }).map(Zeroizing::new).map_err(|_| OpenError)
+        let (_, keys) = self.staff_keys();
+        keys.iter().find_map(|key| open(key, staff, kind, sealed)).ok_or(OpenError)
     }
+
+    /// Seals a secret of a member of staff anew, under the key that seals now. `None`: it is sealed under that one already.
+    ///
+    /// # Errors
+    /// As [`Self::open_staff_secret`].
+    pub fn reseal_staff_secret(
+        &self,
+        staff: StaffId,
+        kind: StaffSecret,
+        sealed: &[u8],
+    ) -> Result<Option<Vec<u8>>, OpenError> {
+        let (key, _) = self.staff_keys();
+        if open(&key, staff, kind, sealed).is_some() {
+            return Ok(None);
+        }
+        let plain = self.open_staff_secret(staff, kind, sealed)?;
+        self.seal_staff_secret(staff, kind, &plain).map(Some).map_err(|_| OpenError)
+    }
+}
+
+fn open(key: &[u8; 32], staff: StaffId, kind: StaffSecret, sealed: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let (nonce, sealed) = sealed.split_first_chunk::<12>()?;
+    let aad = kind.context(staff);
+    let payload = Payload { msg: sealed, aad: &aad };
+    Aes256Gcm::new(key.into()).decrypt(nonce.into(), payload).map(Zeroizing::new).ok()
 }
 
 #[cfg(test)]

@@ -102,12 +102,24 @@ impl Change for KeepKeySet {
         if kept == 0 {
             return Ok(Kept::Overtaken);
         }
-        if let KeyAct::Rotated { key_use: key_use @ (KeyUse::Data | KeyUse::Fingerprint), id, from } = self.act {
+        if let KeyAct::Rotated {
+            key_use: key_use @ (KeyUse::Data | KeyUse::Fingerprint | KeyUse::Capability),
+            id,
+            from,
+        } = self.act
+        {
             let begin = match key_use {
                 KeyUse::Data => sql("INSERT INTO key_work (key_use, key_id, reached, total, done, started_at) \
                      VALUES ($1, $2, 0, (SELECT count(*) FROM subject), 0, $3)"),
-                _ => sql("INSERT INTO key_work (key_use, key_id, reached, total, done, started_at) \
-                     VALUES ($1, $2, 0, (SELECT count(*) FROM subject_identifier), 0, $3)"),
+                KeyUse::Fingerprint => {
+                    sql("INSERT INTO key_work (key_use, key_id, reached, total, done, started_at) \
+                     VALUES ($1, $2, 0, (SELECT count(*) FROM subject_identifier), 0, $3)")
+                }
+                _ => sql(
+                    "INSERT INTO key_work (key_use, key_id, reached, total, done, started_at) VALUES ($1, $2, 0, \
+                     (SELECT count(*) FROM staff) + (SELECT count(*) FROM staff_identity) \
+                     + (SELECT count(*) FROM staff_recovery_code) + (SELECT count(*) FROM incident), 0, $3)",
+                ),
             };
             begin.with(key_use.as_str()).with(i64::from(id)).with(from.as_millis()).execute(conn.raw()).await?;
         }

@@ -18,4 +18,6 @@ pub use invite::{InviteStaff, Invited};
 pub use join::{JoinStaff, Joining};
 pub use provider::{PassProvider, ProvisionStaff};
 pub use session::{EndSessions, MOST_SESSIONS, NewSession, TouchSession, WhichSessions};
-pub use sign_in::{EnrolAuthenticator, PassFirstFactor, PassSecondFactor, SecondFactor, TakeFactor};
+pub use sign_in::{
+    EnrolAuthenticator, PassFirstFactor, PassSecondFactor, RecoveryCodes, SecondFactor, TakeFactor,
+};

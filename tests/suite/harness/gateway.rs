@@ -50,9 +50,14 @@ impl TestGateway {
 
     /// A gateway whose keys are sealed in its fresh database, under a root key.
     pub(crate) async fn start_rooted(backend: Backend) -> Self {
+        Self::start_rooted_with(backend, |_| {}).await
+    }
+
+    /// The same with settings of its own.
+    pub(crate) async fn start_rooted_with(backend: Backend, change: impl FnOnce(&mut GatewaySettings)) -> Self {
         let Some(mut store) = Arc::into_inner(Self::fresh(backend)) else { panic!("nobody else has it") };
         store.root = Some(Arc::new(TestRoot::new(5)));
-        Self::open(Arc::new(store), shipped_policy()).await
+        Self::open_with(Arc::new(store), shipped_policy(), change).await
     }
 
     /// A gateway with settings of its own on a fresh database.

@@ -6,7 +6,6 @@ use kernel::ledger::AttemptRefusal;
 use kernel::staff::{Role, StaffId, StaffName};
 use store::change::staff::{JoinStaff, Joining, LinkIdentity, NewIdentity, PassProvider, ProvisionStaff};
 use store::query::{SessionStage, StaffRow};
-use subtle::ConstantTimeEq as _;
 
 use super::{SsoDenial, SsoFinished, SsoSettings};
 use crate::error::{AppError, Code};
@@ -17,6 +16,16 @@ use crate::staff::sign_in::Machine;
 /// The roles that somebody can be given by a claim, the least first. Nobody becomes an administrator by it.
 const PROVISIONED: [Role; 4] = [Role::Marketer, Role::Engineer, Role::Auditor, Role::Officer];
 
+/// What the digest of an account is of.
+fn identity_parts<'a>(settings: &'a SsoSettings, token: &'a IdToken) -> [&'a [u8]; 4] {
+    [b"staff v1", b"identity", settings.issuer.as_bytes(), token.subject().as_bytes()]
+}
+
+/// What the digest over the row of a linked account is of.
+fn row_parts<'a>(identity_hash: &'a [u8; 32], staff: &'a StaffId) -> [&'a [u8]; 4] {
+    [b"staff v1", b"identity row", identity_hash, staff.as_bytes()]
+}
+
 impl Gateway {
     /// Whether an account is one of the controller's own people's.
     pub(super) fn is_admitted(&self, settings: &SsoSettings, token: &IdToken) -> bool {
@@ -24,30 +33,45 @@ impl Gateway {
         is_named || token.verified_email().is_some_and(|address| settings.is_own_address(address))
     }
 
-    fn identity_of(&self, settings: &SsoSettings, token: &IdToken) -> [u8; 32] {
-        let parts = [&b"staff v1"[..], b"identity", settings.issuer.as_bytes(), token.subject().as_bytes()];
-        self.request_fingerprint(&parts)
+    /// An account as it is stored now. Both digests are of one version of the key, so that the one tells the other's.
+    fn new_identity(&self, settings: &SsoSettings, token: &IdToken, staff: StaffId) -> NewIdentity {
+        let keyring = &self.inner.keyring;
+        loop {
+            let version = keyring.makes_capabilities_by();
+            let identity_hash = keyring.request_fingerprint(&identity_parts(settings, token));
+            let binding = keyring.request_fingerprint(&row_parts(&identity_hash, &staff));
+            if version == keyring.makes_capabilities_by() {
+                return NewIdentity { identity_hash, binding };
+            }
+        }
     }
 
-    fn identity_binding(&self, identity_hash: &[u8; 32], staff: StaffId) -> [u8; 32] {
-        self.request_fingerprint(&[b"staff v1", b"identity row", identity_hash, staff.as_bytes()])
+    /// Which version of the key bound the row of a linked account; `None`: it is not as the gateway wrote it.
+    pub(crate) fn version_of_identity(
+        &self,
+        identity_hash: &[u8; 32],
+        staff: StaffId,
+        binding: &[u8],
+    ) -> Option<u32> {
+        self.inner.keyring.layer_of_fingerprint(&row_parts(identity_hash, &staff), binding)
     }
 
-    fn new_identity(&self, identity_hash: [u8; 32], staff: StaffId) -> NewIdentity {
-        NewIdentity { identity_hash, binding: self.identity_binding(&identity_hash, staff) }
+    /// The row of a linked account whose digest was moved, bound anew.
+    pub(crate) fn bind_identity_anew(&self, identity_hash: &[u8; 32], staff: StaffId) -> [u8; 32] {
+        self.request_fingerprint(&row_parts(identity_hash, &staff))
     }
 
     /// Whom an account lets in.
-    async fn identified(&self, identity_hash: &[u8; 32]) -> Result<Option<StaffRow>, AppError> {
-        let found = self.inner.store.staff_identified(identity_hash).await?;
-        Ok(found.and_then(|(row, binding)| {
-            let expected = self.identity_binding(identity_hash, row.id);
-            let is_bound = bool::from(expected.as_slice().ct_eq(&binding));
+    async fn identified(&self, settings: &SsoSettings, token: &IdToken) -> Result<Option<StaffRow>, AppError> {
+        for identity_hash in self.inner.keyring.request_fingerprints(&identity_parts(settings, token)) {
+            let Some((row, binding)) = self.inner.store.staff_identified(&identity_hash).await? else { continue };
+            let is_bound = self.version_of_identity(&identity_hash, row.id, &binding).is_some();
             if !is_bound {
                 tracing::error!("the row of a linked account is not as it was written: it lets nobody in");
             }
-            Some(row).filter(|row| is_bound && row.ended_at.is_none() && self.is_genuine(row))
-        }))
+            return Ok(Some(row).filter(|row| is_bound && row.ended_at.is_none() && self.is_genuine(row)));
+        }
+        Ok(None)
     }
 
     pub(super) async fn sign_in_by(
@@ -56,12 +80,11 @@ impl Gateway {
         token: &IdToken,
         machine: &Machine,
     ) -> Result<SsoFinished, SsoDenial> {
-        let identity_hash = self.identity_of(settings, token);
-        let row = match self.identified(&identity_hash).await? {
+        let row = match self.identified(settings, token).await? {
             Some(row) => row,
             None => match self.named(settings, token).await? {
                 Some(row) => {
-                    let identity = self.new_identity(identity_hash, row.id);
+                    let identity = self.new_identity(settings, token, row.id);
                     let change = LinkIdentity { staff: row.id, identity, at: self.now() };
                     self.inner.store.perform(&change).await?;
                     row
@@ -116,7 +139,7 @@ impl Gateway {
             seal: self.staff_seal(staff, &name, role, false),
             name,
             role,
-            identity: self.new_identity(self.identity_of(settings, token), staff),
+            identity: self.new_identity(settings, token, staff),
             session,
             at: self.now(),
         };
@@ -131,9 +154,9 @@ impl Gateway {
         link: &str,
         machine: &Machine,
     ) -> Result<SsoFinished, SsoDenial> {
-        let token_hash = self.link_digest(link);
+        let (token_hash, found) = self.good_link(link).await?;
         // The first administrator has no name yet, and chooses a password.
-        let row = self.good_link(&token_hash).await?.staff.ok_or(AppError::NotFound(Code::NotFound))?;
+        let row = found.staff.ok_or(AppError::NotFound(Code::NotFound))?;
         self.check_role(settings, token, row.id, row.role).await?;
         let (stage, pending) = match self.vouches(settings, token) {
             true => (SessionStage::Full, None),
@@ -144,7 +167,7 @@ impl Gateway {
             token_hash,
             who: Joining::Invited(row.id),
             password_hash: None,
-            identity: Some(self.new_identity(self.identity_of(settings, token), row.id)),
+            identity: Some(self.new_identity(settings, token, row.id)),
             session,
             at: self.now(),
         };
@@ -163,7 +186,7 @@ impl Gateway {
         let session = self.session_of(token_hash).await?.filter(|session| session.stage() == StaffStage::Full);
         let session = session.ok_or(SsoDenial::NotOurs)?;
         self.check_role(settings, token, session.staff(), session.role()).await?;
-        let identity = self.new_identity(self.identity_of(settings, token), session.staff());
+        let identity = self.new_identity(settings, token, session.staff());
         let change = LinkIdentity { staff: session.staff(), identity, at: self.now() };
         self.inner.store.perform(&change).await?;
         Ok(SsoFinished::Linked)

@@ -4,7 +4,7 @@ use kernel::ledger::{LedgerEntry, LedgerEvent, StaffAct};
 use kernel::staff::StaffId;
 use kernel::time::Timestamp;
 
-use super::sign_in::{SecondFactor, replace_codes};
+use super::sign_in::{RecoveryCodes, SecondFactor, replace_codes};
 use super::{NewSession, session};
 use crate::change::{Change, sealed};
 use crate::error::StoreError;
@@ -108,8 +108,8 @@ async fn set_hash(conn: &Conn<'_>, staff: StaffId, from: &str, to: &str) -> Resu
 pub struct ReplaceRecoveryCodes {
     /// Whose.
     pub staff: StaffId,
-    /// Their digests.
-    pub codes: Vec<[u8; 32]>,
+    /// They themselves.
+    pub codes: RecoveryCodes,
     /// What was shown for it.
     pub factor: SecondFactor,
     /// The session in which they are drawn, by the digest of its token.

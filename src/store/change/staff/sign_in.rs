@@ -40,12 +40,12 @@ impl Change for PassFirstFactor {
 }
 
 /// What somebody showed beside the password.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub enum SecondFactor {
     /// The code of a step, later than the last one that was taken.
     Step(u64),
-    /// A recovery code, by its keyed digest.
-    Recovery([u8; 32]),
+    /// A recovery code, by its keyed digests: it lies under one of them.
+    Recovery(Vec<[u8; 32]>),
 }
 
 impl SecondFactor {
@@ -63,12 +63,16 @@ impl SecondFactor {
                 .execute(conn.raw())
                 .await?
             }
-            Self::Recovery(code) => {
-                sql("DELETE FROM staff_recovery_code WHERE staff_id = $1 AND code_hash = $2")
-                    .with_bytes(staff.as_bytes())
-                    .with_bytes(code)
-                    .execute(conn.raw())
-                    .await?
+            Self::Recovery(codes) => {
+                let mut used = 0;
+                for code in codes {
+                    used += sql("DELETE FROM staff_recovery_code WHERE staff_id = $1 AND code_hash = $2")
+                        .with_bytes(staff.as_bytes())
+                        .with_bytes(code)
+                        .execute(conn.raw())
+                        .await?;
+                }
+                used
             }
         };
         if used == 0 { Err(StoreError::Conflict) } else { Ok(()) }
@@ -160,8 +164,8 @@ pub struct EnrolAuthenticator {
     pub role: Role,
     /// The keyed digest over the row.
     pub seal: [u8; 32],
-    /// Digests of the recovery codes that go with it.
-    pub codes: Vec<[u8; 32]>,
+    /// The recovery codes that go with it.
+    pub codes: RecoveryCodes,
     /// The session in which it was set up.
     pub enrolling: [u8; 32],
     /// The session that begins.
@@ -217,16 +221,36 @@ impl Change for EnrolAuthenticator {
     }
 }
 
+/// Fresh recovery codes, as they are stored.
+#[derive(Clone)]
+pub struct RecoveryCodes {
+    /// The version of the key of capabilities whose layer the digests are of.
+    pub key_id: u32,
+    /// Their keyed digests.
+    pub digests: Vec<[u8; 32]>,
+}
+
+impl std::fmt::Debug for RecoveryCodes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RecoveryCodes(..)")
+    }
+}
+
 /// Puts other recovery codes in the place of those there are.
-pub(super) async fn replace_codes(conn: &Conn<'_>, staff: StaffId, codes: &[[u8; 32]]) -> Result<(), StoreError> {
+pub(super) async fn replace_codes(
+    conn: &Conn<'_>,
+    staff: StaffId,
+    codes: &RecoveryCodes,
+) -> Result<(), StoreError> {
     sql("DELETE FROM staff_recovery_code WHERE staff_id = $1")
         .with_bytes(staff.as_bytes())
         .execute(conn.raw())
         .await?;
-    for code in codes {
-        sql("INSERT INTO staff_recovery_code (staff_id, code_hash) VALUES ($1, $2)")
+    for code in &codes.digests {
+        sql("INSERT INTO staff_recovery_code (staff_id, code_hash, key_id) VALUES ($1, $2, $3)")
             .with_bytes(staff.as_bytes())
             .with_bytes(code)
+            .with(i64::from(codes.key_id))
             .execute(conn.raw())
             .await?;
     }
