@@ -3,7 +3,7 @@
 use consentry_kernel::disclosure::{Disclosure, PermittedBatch};
 
 fn take(disclosure: Disclosure) -> PermittedBatch {
-    disclosure.batch
+    disclosure.permitted
 }
 
 fn main() {}
