@@ -15,6 +15,12 @@ const options = { algorithm: 'oauth2', execute: [client.allowInsecureRequests] }
 const jwk = JSON.parse(await readFile(keyFile, 'utf8'));
 const key = await crypto.subtle.importKey('jwk', jwk, { name: 'ECDSA', namedCurve: 'P-256' }, false, ['sign']);
 
+// RSA keys of less than 128 bits of strength are refused (NIST SP 800-57).
+const strong = { name: 'RSA-PSS', hash: 'SHA-256', modulusLength: 3072, publicExponent: new Uint8Array([1, 0, 1]) };
+const pair = (algorithm) => algorithm === 'PS256'
+  ? crypto.subtle.generateKey(strong, false, ['sign', 'verify'])
+  : client.randomDPoPKeyPair(algorithm);
+
 const ways = {
   'client_secret_basic': [secretClient, client.ClientSecretBasic(secret)],
   'private_key_jwt': [keyClient, client.PrivateKeyJwt({ key, kid: jwk.kid })],
@@ -30,7 +36,7 @@ for (const [name, [id, authentication]] of Object.entries(ways)) {
   console.log(`${name}: bearer token issued and used`);
 
   for (const algorithm of ['ES256', 'Ed25519', 'ES384', 'PS256']) {
-    const DPoP = client.getDPoPHandle(config, await client.randomDPoPKeyPair(algorithm));
+    const DPoP = client.getDPoPHandle(config, await pair(algorithm));
     const bound = await client.clientCredentialsGrant(config, { scope: 'rights:read' }, { DPoP });
     assert.equal(bound.token_type, 'dpop');
     for (let use = 0; use < 3; use++) {
@@ -41,7 +47,7 @@ for (const [name, [id, authentication]] of Object.entries(ways)) {
     // The token alone is worth nothing.
     const stolen = await fetch(list, { headers: { authorization: `Bearer ${bound.access_token}` } });
     assert.equal(stolen.status, 401);
-    const other = client.getDPoPHandle(config, await client.randomDPoPKeyPair(algorithm));
+    const other = client.getDPoPHandle(config, await pair(algorithm));
     await assert.rejects(client.fetchProtectedResource(
       config, bound.access_token, list, 'GET', undefined, undefined, { DPoP: other }));
 
@@ -56,6 +62,9 @@ for (const [name, [id, authentication]] of Object.entries(ways)) {
     console.log(`${name}: DPoP token (${algorithm}) issued, used, refused without its key, introspected, revoked`);
   }
 
+  const weak = client.getDPoPHandle(config, await client.randomDPoPKeyPair('PS256'));
+  await assert.rejects(
+    client.clientCredentialsGrant(config, { scope: 'rights:read' }, { DPoP: weak }), { error: 'invalid_dpop_proof' });
   await assert.rejects(client.clientCredentialsGrant(config, { scope: 'profiles:read' }), { error: 'invalid_scope' });
 }
 console.log('all good');
