@@ -139,7 +139,7 @@ fn cell(column: &ArrayRef, row: usize) -> Value {
 async fn compare_csv(recipient: &Recipient<'_>, expected: &[Value]) {
     let answer = recipient.pulls_as("text/csv", "").await.expect(200);
     assert_eq!(answer.header("content-type"), Some("text/csv; charset=utf-8; header=present"));
-    assert_eq!(answer.header("content-disposition"), Some("attachment"));
+    assert_eq!(answer.header("content-disposition"), Some("attachment; filename=\"profiles.csv\""));
     let mut reader = csv::ReaderBuilder::new().from_reader(answer.body.as_slice());
     let header: Vec<_> = reader.headers().unwrap().iter().map(str::to_owned).collect();
     let mut rows: Vec<_> = reader.records().map(Result::unwrap).collect();

@@ -76,8 +76,13 @@ fn format(request: &HttpRequest) -> Result<Format, Problem> {
 fn head(format: Format) -> HttpResponseBuilder {
     let mut response = HttpResponse::Ok();
     response.insert_header((CONTENT_TYPE, format.content_type())).insert_header((VARY, "Accept"));
-    if matches!(format, Format::Csv | Format::Parquet) {
-        response.insert_header((CONTENT_DISPOSITION, "attachment"));
+    let name = match format {
+        Format::Csv => Some("profiles.csv"),
+        Format::Parquet => Some("profiles.parquet"),
+        _ => None,
+    };
+    if let Some(name) = name {
+        response.insert_header((CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")));
     }
     response
 }
