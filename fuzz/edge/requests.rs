@@ -10,9 +10,10 @@ use actix_web::dev::Service as _;
 use actix_web::http::StatusCode;
 use actix_web::test::{TestRequest, init_service, read_body};
 use actix_web::{App, rt::System};
-use app::{Gateway, GatewaySettings, NewClient, SystemEntropy};
+use app::{Gateway, GatewaySettings, NewClient, Quota, SystemEntropy};
 use consentry::assets::shipped_policy;
-use consentry::http::Edge;
+use consentry::config::Settings;
+use consentry::http::{Edge, EdgeSettings};
 use futures_util::future::LocalBoxFuture;
 use kernel::authn::HashCost;
 use kernel::authz::{Actor, Authorized, Scope};
@@ -46,6 +47,7 @@ impl World {
                 audience: "http://gateway.test".to_owned(),
                 database_url: url,
                 token_seconds: 100_000_000,
+                address_quota: Quota::UNBOUNDED,
                 hash_cost: HashCost::new(8, 1, 1).expect("a cost"),
                 ..GatewaySettings::default()
             };
@@ -57,7 +59,10 @@ impl World {
             let source = secret(&gateway, "source", Some("shop"), None, &source).await;
             let recipient =
                 secret(&gateway, "recipient", None, Some("segmentation"), &[Scope::ProfilesRead]).await;
-            let edge = Edge::new(gateway);
+            // The clock stands: a quota would be used up once and for all, and nothing behind it be read any more.
+            let mut configured = Settings::load(None).expect("the settings that are built in");
+            configured.limits.pulls.per_minute = 0;
+            let edge = Edge::new(gateway, &EdgeSettings::of(&configured));
             let service = Arc::new(init_service(App::new().configure(move |routes| edge.configure(routes))).await);
             let answers: Answering = Box::new(move |request| {
                 let service = Arc::clone(&service);
@@ -163,7 +168,8 @@ fn request(world: &World, which: u8, bytes: &[u8]) -> TestRequest {
 fuzz_target!(|input: &[u8]| {
     let Some((which, bytes)) = input.split_first() else { return };
     WORLD.with_borrow(|world| {
-        let asked = request(world, *which, bytes);
+        // From this machine, which is not counted.
+        let asked = request(world, *which, bytes).peer_addr(([127, 0, 0, 1], 9).into());
         let (status, _) = world.system.block_on((world.answers)(asked));
         assert!(!status.is_server_error(), "{which}: {status}");
     });
